@@ -1,0 +1,1 @@
+"""What dbt and SQL can't do alone: reading files, judging inputs, publishing the marts."""

@@ -1,0 +1,37 @@
+{#-
+    Ratios are unrounded doubles, and NULL where the denominator is 0: undefined is not 0 and not 100.
+-#}
+
+{# numerator / denominator. #}
+{% macro ratio(numerator, denominator) -%}
+    cast({{ numerator }} as double precision) / nullif(cast({{ denominator }} as double precision), 0)
+{%- endmacro %}
+
+{# numerator / denominator x 100. #}
+{% macro percentage(numerator, denominator) -%}
+    100 * {{ ratio(numerator, denominator) }}
+{%- endmacro %}
+
+{# The 97.5 % quantile of the standard normal distribution: intervals are 95 %. #}
+{% macro z_score() -%}
+    1.959964e0
+{%- endmacro %}
+
+{#
+    The Wilson score interval of a proportion, in percent. bound: low or high. NULL where there is no trial.
+    Wilson, E. B. (1927), Probable inference, the law of succession, and statistical inference. JASA 22, 209-212.
+    30 of 40 give 59.81 to 85.81.
+#}
+{% macro wilson_bound(successes, trials, bound) -%}
+    {%- set n = 'cast(' ~ trials ~ ' as double precision)' -%}
+    {%- set p = '(' ~ successes ~ ' / ' ~ n ~ ')' -%}
+    {%- set z = z_score() -%}
+    case
+        when {{ trials }} > 0
+            then 100 * (
+                {{ p }} + {{ z }} * {{ z }} / (2 * {{ n }})
+                {{ '-' if bound == 'low' else '+' }}
+                {{ z }} * sqrt({{ p }} * (1 - {{ p }}) / {{ n }} + {{ z }} * {{ z }} / (4 * {{ n }} * {{ n }}))
+            ) / (1 + {{ z }} * {{ z }} / {{ n }})
+    end
+{%- endmacro %}

@@ -1,0 +1,106 @@
+{#-
+    Satisfaction and effort: scores on any scale, higher is better.
+-#}
+
+{# Where a score stands on its scale, 0 to 1. #}
+{% macro score_share(score, scale_min, scale_max) -%}
+    cast({{ score }} - {{ scale_min }} as double precision) / ({{ scale_max }} - {{ scale_min }})
+{%- endmacro %}
+
+{# Whether a score reaches a share of its scale; in exact decimals, so that 3.4 on 2 to 4 does reach 0.7. #}
+{% macro reaches_share(score, scale_min, scale_max, share) -%}
+    {{ score }} - {{ scale_min }} >= cast('{{ share }}' as decimal(18, 9)) * ({{ scale_max }} - {{ scale_min }})
+{%- endmacro %}
+
+{# Whether an answer is satisfied: csat_satisfied_from names a score for some scales, csat_satisfied_share a share. #}
+{% macro is_satisfied(score, scale_min, scale_max) -%}
+    {%- if var('csat_satisfied_from') -%}
+    case cast({{ scale_min }} as {{ dbt.type_string() }}) || '-' || cast({{ scale_max }} as {{ dbt.type_string() }})
+        {%- for scale, least_score in var('csat_satisfied_from').items() %}
+        when '{{ scale }}' then {{ score }} >= {{ least_score }}
+        {%- endfor %}
+        else {{ reaches_share(score, scale_min, scale_max, var('csat_satisfied_share')) }}
+    end
+    {%- else -%}
+    {{ reaches_share(score, scale_min, scale_max, var('csat_satisfied_share')) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# Whether an effort answer is easy. #}
+{% macro is_easy(score, scale_min, scale_max) -%}
+    {{ reaches_share(score, scale_min, scale_max, var('ces_easy_share')) }}
+{%- endmacro %}
+
+{#
+    The body of a mart of one survey type: answers counted by period and segment.
+    hits: the count's name; rate: the prefix of the percentage's columns; is_hit: the test of one answer.
+#}
+{% macro satisfaction_mart(survey_type, hits, rate, is_hit) -%}
+with
+
+answers as (
+
+    select * from {{ ref('int_answers') }}
+
+),
+
+calendar as (
+
+    select * from {{ ref('int_calendar') }}
+
+),
+
+counted as (
+
+    select
+        calendar.period_grain,
+        calendar.period_start,
+        calendar.period_end,
+        calendar.is_complete_period,
+        answers.country,
+        answers.language,
+        answers.acquisition_channel,
+        answers.source_system,
+        answers.channel,
+        count(*) as responses,
+        sum(case when {{ is_hit }} then 1 else 0 end) as {{ hits }},
+        sum(answers.score_share) as score_shares
+    from answers
+    inner join calendar on answers.responded_on = calendar.calendar_on
+    where answers.survey_type = '{{ survey_type }}'
+    group by 1, 2, 3, 4, 5, 6, 7, 8, 9
+
+),
+
+segmented as (
+
+    {{ sum_by_segment(
+        'counted',
+        keys=['period_grain', 'period_start', 'period_end', 'is_complete_period'],
+        measures=['responses', hits, 'score_shares'],
+        dimensions=survey_dimensions(),
+    ) }}
+
+)
+
+select
+    period_grain,
+    period_start,
+    period_end,
+    dimension,
+    segment,
+    is_complete_period,
+    cast(responses as bigint) as responses,
+    cast({{ hits }} as bigint) as {{ hits }},
+    {{ percentage(hits, 'responses') }} as {{ rate }}_pct,
+    {{ wilson_bound(hits, 'responses', 'low') }} as {{ rate }}_low_pct,
+    {{ wilson_bound(hits, 'responses', 'high') }} as {{ rate }}_high_pct,
+    {{ percentage('score_shares', 'responses') }} as mean_score_pct,
+    {{ is_reportable('responses') }} as is_reportable
+from segmented
+{%- endmacro %}
+
+{# Whether a cell has enough answers to be shown. #}
+{% macro is_reportable(responses) -%}
+    {{ responses }} >= {{ var('minimum_responses') }}
+{%- endmacro %}

@@ -1,0 +1,126 @@
+{#-
+    The settings (vars) as the models read them. check_settings() refuses a wrong value before anything is built.
+-#}
+
+{# The enabled sources, in the order in which they are unioned. Setting raw_data means [files]. #}
+{% macro enabled_sources() -%}
+    {%- if var('raw_data') and 'files' not in var('sources') -%}
+        {{ return(['files']) }}
+    {%- endif -%}
+    {{ return(var('sources')) }}
+{%- endmacro %}
+
+{# The dimensions of the survey marts: those of the other marts, and the survey's own channel. #}
+{% macro survey_dimensions() -%}
+    {{ return(var('segment_dimensions') + ['channel']) }}
+{%- endmacro %}
+
+{# Every fault in the settings, in one message; raises a compilation error. #}
+{% macro check_settings() -%}
+    {%- if execute -%}
+        {%- set faults = setting_faults() -%}
+        {%- if faults -%}
+            {%- do exceptions.raise_compiler_error(
+                'Settings (vars) that can not be used:\n  - ' ~ faults | join('\n  - ')
+            ) -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro setting_faults() -%}
+    {%- set faults = [] -%}
+    {%- set known = {
+        'list of': {
+            'sources': ['demo', 'files'],
+            'period_grains': ['week', 'month', 'quarter', 'year'],
+            'segment_dimensions': ['country', 'language', 'acquisition_channel', 'source_system'],
+        },
+        'whole number from': {
+            'activity_window_days': [1, 36500],
+            'fiscal_year_start_month': [1, 12],
+            'cltv_window_days': [1, 36500],
+            'minimum_responses': [0, 1000000000],
+        },
+        'number from': {
+            'csat_satisfied_share': [0, 1],
+            'ces_easy_share': [0, 1],
+            'max_quarantined_share': [0, 1],
+        },
+    } -%}
+
+    {%- for name, choices in known['list of'].items() -%}
+        {%- set value = var(name) -%}
+        {%- if value is string or value is not sequence -%}
+            {%- do faults.append(name ~ ' must be a list, some of ' ~ choices ~ '; found ' ~ value) -%}
+        {%- else -%}
+            {%- for item in value if item not in choices -%}
+                {%- do faults.append(name ~ ' knows ' ~ choices ~ '; found ' ~ item) -%}
+            {%- endfor -%}
+            {%- if value | unique | list | length < value | length -%}
+                {%- do faults.append(name ~ ' names something twice: ' ~ value) -%}
+            {%- endif -%}
+        {%- endif -%}
+    {%- endfor -%}
+
+    {%- for name, range in known['whole number from'].items() -%}
+        {%- set value = var(name) -%}
+        {%- if value is boolean or value is not integer or value < range[0] or value > range[1] -%}
+            {%- do faults.append(name ~ ' must be a whole number from ' ~ range[0] ~ ' to ' ~ range[1] ~ '; found ' ~ value) -%}
+        {%- endif -%}
+    {%- endfor -%}
+
+    {%- for name, range in known['number from'].items() -%}
+        {%- set value = var(name) -%}
+        {%- if value is boolean or value is not number or value < range[0] or value > range[1] -%}
+            {%- do faults.append(name ~ ' must be a number from ' ~ range[0] ~ ' to ' ~ range[1] ~ '; found ' ~ value) -%}
+        {%- endif -%}
+    {%- endfor -%}
+
+    {%- if not var('sources') -%}
+        {%- do faults.append('sources names no source') -%}
+    {%- endif -%}
+    {%- if 'files' in enabled_sources() and not var('raw_data') -%}
+        {%- do faults.append('sources has files, but raw_data names no folder') -%}
+    {%- endif -%}
+    {%- if not var('period_grains') -%}
+        {%- do faults.append('period_grains names no grain') -%}
+    {%- endif -%}
+    {%- if var('allow_empty_inputs') is not boolean -%}
+        {%- do faults.append('allow_empty_inputs must be true or false; found ' ~ var('allow_empty_inputs')) -%}
+    {%- endif -%}
+    {%- if var('nps_responses') not in ['all', 'latest_per_customer'] -%}
+        {%- do faults.append("nps_responses must be all or latest_per_customer; found " ~ var('nps_responses')) -%}
+    {%- endif -%}
+    {%- if not modules.re.fullmatch('[A-Z]{3}', var('reporting_currency') | string) -%}
+        {%- do faults.append('reporting_currency must be an ISO 4217 code such as EUR; found ' ~ var('reporting_currency')) -%}
+    {%- endif -%}
+    {%- if (var('reporting_time_zone') | string) not in modules.pytz.all_timezones -%}
+        {%- do faults.append('reporting_time_zone must be an IANA name such as Europe/Helsinki; found ' ~ var('reporting_time_zone')) -%}
+    {%- endif -%}
+    {%- if var('as_of_date') is not none and not is_iso_date(var('as_of_date')) -%}
+        {%- do faults.append('as_of_date must be a day as YYYY-MM-DD; found ' ~ var('as_of_date')) -%}
+    {%- endif -%}
+    {%- if var('csat_satisfied_from') is not mapping -%}
+        {%- do faults.append("csat_satisfied_from must be a mapping such as {'1-4': 3}; found " ~ var('csat_satisfied_from')) -%}
+    {%- else -%}
+        {%- for scale, score in var('csat_satisfied_from').items() -%}
+            {%- if not modules.re.fullmatch('-?[0-9]+--?[0-9]+', scale | string) or score is boolean or score is not number -%}
+                {%- do faults.append("csat_satisfied_from needs scales such as '1-4' with a number each; found " ~ scale ~ ': ' ~ score) -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(faults) }}
+{%- endmacro %}
+
+{% macro is_iso_date(value) -%}
+    {%- set parts = modules.re.fullmatch('([0-9]{4})-([0-9]{2})-([0-9]{2})', value | string) -%}
+    {%- if not parts -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- set year, month, day = parts.groups() | map('int') -%}
+    {%- if year < 1 or month < 1 or month > 12 or day < 1 -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- set month_ends = [31, 29 if (year % 4 == 0 and year % 100 != 0) or year % 400 == 0 else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] -%}
+    {{ return(day <= month_ends[month - 1]) }}
+{%- endmacro %}

@@ -1,0 +1,13 @@
+{#
+    Hook of stg_files__<entity>: ends the model with every fault that base_files__<entity> found in the files.
+    render(), not ref() alone: under --empty a ref is an empty table, and the guard would see no fault.
+#}
+{% macro refuse_file_faults() -%}
+    {%- if execute -%}
+    {%- set landed = ref(model.name | replace('stg_', 'base_')).render() -%}
+    select {{ fail_with("'\n' || string_agg(_fault, '\n')") }}
+    from {{ landed }}
+    where _fault is not null
+    having count(*) > 0
+    {%- endif -%}
+{%- endmacro %}

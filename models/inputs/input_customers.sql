@@ -1,0 +1,25 @@
+with
+
+staged as (
+
+    select * from {{ ref('staged_customers') }}
+
+)
+
+select
+
+    ---------- ids
+    {{ customer_key() }} as customer_key,
+    source_system,
+    customer_id,
+
+    ---------- text
+    coalesce(country_code, 'unknown') as country,
+    coalesce(language_code, 'unknown') as language,
+    coalesce(acquisition_channel, 'unknown') as acquisition_channel,
+
+    ---------- times
+    signed_up_at,
+    {{ local_date('signed_up_at', var('reporting_time_zone')) }} as signed_up_on
+
+from staged

@@ -1,0 +1,37 @@
+with
+
+staged as (
+
+    select
+        *,
+        coalesce(refunded_amount, 0) as refunded
+    from {{ ref('staged_orders') }}
+
+)
+
+select
+
+    ---------- ids
+    {{ customer_key() }} as customer_key,
+    source_system,
+    order_id,
+    customer_id,
+
+    ---------- text
+    status,
+    currency_code,
+
+    ---------- numbers
+    amount,
+    refunded as refunded_amount,
+    rate_to_reporting,
+    {{ net_amount('amount', 'refunded', 'rate_to_reporting') }} as net_amount,
+
+    ---------- booleans
+    {{ order_counts('status', 'amount', 'refunded') }} as is_counted,
+
+    ---------- times
+    ordered_at,
+    ordered_on
+
+from staged

@@ -1,0 +1,32 @@
+with
+
+staged as (
+
+    select * from {{ ref('staged_surveys') }}
+
+)
+
+select
+
+    ---------- ids
+    -- an anonymous answer has no customer_id, hence no key
+    {{ customer_key() }} as customer_key,
+    source_system,
+    response_id,
+    customer_id,
+
+    ---------- text
+    survey_type,
+    coalesce(channel, 'unknown') as channel,
+    language_code,
+
+    ---------- numbers
+    score,
+    scale_min,
+    scale_max,
+
+    ---------- times
+    responded_at,
+    responded_on
+
+from staged

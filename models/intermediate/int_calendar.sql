@@ -1,0 +1,96 @@
+{#- One row per day and grain, from the first day that anything happened to the as-of date. -#}
+
+with
+
+activity as (
+
+    select * from {{ ref('int_activity_intervals') }}
+
+),
+
+answers as (
+
+    select * from {{ ref('int_answers') }}
+
+),
+
+as_of as (
+
+    select * from {{ ref('int_as_of') }}
+
+),
+
+first_days as (
+
+    select min(active_from) as first_on from activity
+    union all
+    select min(responded_on) as first_on from answers
+
+),
+
+bounds as (
+
+    select
+        as_of.as_of_date,
+        as_of.first_order_on,
+        min(first_days.first_on) as first_on
+    from as_of
+    cross join first_days
+    group by as_of.as_of_date, as_of.first_order_on
+
+),
+
+days as (
+
+    select
+        spine.calendar_on,
+        spine.as_of_date,
+        spine.first_order_on
+    from (
+        select
+            bounds.as_of_date,
+            bounds.first_order_on,
+            {{ each_day_from_to('bounds.first_on', 'bounds.as_of_date') }} as calendar_on
+        from bounds
+    ) as spine
+
+),
+
+starts as (
+
+    {%- for grain in var('period_grains') %}
+    {{ 'union all' if not loop.first }}
+    select
+        '{{ grain }}' as period_grain,
+        calendar_on,
+        as_of_date,
+        first_order_on,
+        {{ period_start(grain, 'calendar_on') }} as period_start
+    from days
+    {%- endfor %}
+
+),
+
+periods as (
+
+    select
+        *,
+        case period_grain
+            {%- for grain in var('period_grains') %}
+            when '{{ grain }}' then {{ period_end(grain, 'period_start') }}
+            {%- endfor %}
+        end as period_end
+    from starts
+
+)
+
+select
+    period_grain,
+    calendar_on,
+    dense_rank() over (partition by period_grain order by period_start) as period_number,
+    period_start,
+    period_end,
+    least(period_end, as_of_date) as close_on,
+    period_end <= as_of_date as is_complete_period,
+    {{ is_burn_in('period_start', 'first_order_on') }} as is_burn_in_period
+from periods

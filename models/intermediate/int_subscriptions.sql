@@ -1,0 +1,26 @@
+with
+
+subscriptions as (
+
+    select * from {{ ref('input_subscriptions') }}
+
+),
+
+as_of as (
+
+    select * from {{ ref('int_as_of') }}
+
+)
+
+select
+    subscriptions.customer_key,
+    subscriptions.source_system,
+    subscriptions.subscription_id,
+    subscriptions.currency_code,
+    subscriptions.monthly_amount,
+    subscriptions.rate_at_start,
+    subscriptions.started_on,
+    subscriptions.ended_on
+from subscriptions
+-- a contract that starts after the as-of date is not there yet
+inner join as_of on subscriptions.started_on <= as_of.as_of_date
