@@ -8,7 +8,7 @@
 {%- endmacro %}
 
 {% macro duckdb__loaded_row_number() -%}
-    rowid + 1
+    row_number() over (order by rowid)
 {%- endmacro %}
 
 {# An expression that ends the statement with `message`, a text expression. #}

@@ -5,7 +5,7 @@
 {% macro refuse_file_faults() -%}
     {%- if execute -%}
     {%- set landed = ref(model.name | replace('stg_', 'base_')).render() -%}
-    select {{ fail_with("'\n' || string_agg(_fault, '\n')") }}
+    select {{ fail_with("'The files of raw_data can not be used:' || chr(10) || '  ' || string_agg(_fault, chr(10) || '  ')") }}
     from {{ landed }}
     where _fault is not null
     having count(*) > 0

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('quality_gate') }}
 with
 
 staged as (

@@ -1,0 +1,151 @@
+"""A SQLAlchemy dialect that runs on a DuckDB connection which is open already.
+
+Great Expectations has no DuckDB backend, and reads results after it gave the connection back, which
+DuckDB's own SQLAlchemy driver does not allow. This dialect is what its checks need and no more:
+statements, a cursor that holds all of its rows, and the columns of a table. It never commits and
+never closes: the connection, and its transaction, belong to dbt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+from sqlalchemy import types
+from sqlalchemy.dialects import registry
+from sqlalchemy.engine.default import DefaultDialect
+
+NAME = "openduckdb"
+URL = f"{NAME}://"
+
+_connection: ContextVar[Any] = ContextVar("open DuckDB connection")
+registry.register(NAME, __name__, "OpenDuckDBDialect")
+
+
+@contextmanager
+def open_connection(connection: Any) -> Iterator[str]:
+    """While it lasts, engines made for the URL that it yields run on ``connection``."""
+    token = _connection.set(connection)
+    try:
+        yield URL
+    finally:
+        _connection.reset(token)
+
+
+class _Cursor:
+    """A DBAPI cursor that fetches every row at once, so that it outlives the statement."""
+
+    arraysize = 1
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._rows: list[tuple] = []
+        self.description: list[tuple] | None = None
+        self.rowcount = -1
+
+    def execute(self, statement: str, parameters: Any = None) -> None:
+        result = self._connection.execute(statement, list(parameters or ()))
+        self.description = result.description
+        self._rows = result.fetchall()
+
+    def fetchone(self) -> tuple | None:
+        return self._rows.pop(0) if self._rows else None
+
+    def fetchmany(self, size: int = 1) -> list[tuple]:
+        rows, self._rows = self._rows[:size], self._rows[size:]
+        return rows
+
+    def fetchall(self) -> list[tuple]:
+        rows, self._rows = self._rows, []
+        return rows
+
+    def close(self) -> None:
+        self._rows = []
+
+
+class _Connection:
+    """A DBAPI connection that only lends: commit, rollback and close are the owner's."""
+
+    def __init__(self) -> None:
+        self._connection = _connection.get()
+
+    def cursor(self) -> _Cursor:
+        return _Cursor(self._connection)
+
+    def commit(self) -> None: ...
+
+    def rollback(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class OpenDuckDBDialect(DefaultDialect):
+    """Standard SQL as SQLAlchemy writes it, with DuckDB's catalog."""
+
+    name = NAME
+    driver = NAME
+    supports_statement_cache = True
+    supports_native_boolean = True
+    supports_native_decimal = True
+    default_schema_name = "main"
+
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        return SimpleNamespace(
+            Error=duckdb.Error,
+            paramstyle="qmark",
+            connect=lambda *_args, **_kwargs: _Connection(),
+        )
+
+    def initialize(self, connection: Any) -> None:
+        """Nothing to ask the server for."""
+
+    def get_columns(self, connection, table_name, schema=None, **_kwargs) -> list[dict]:
+        rows = connection.exec_driver_sql(
+            "select column_name, data_type, is_nullable from information_schema.columns"
+            " where table_name = ? and table_schema = ? and table_catalog = current_database()"
+            " order by ordinal_position",
+            (table_name, schema or self.default_schema_name),
+        )
+        return [
+            {
+                "name": name,
+                "type": _TYPES.get(type_.split("(")[0], types.NullType)(),
+                "nullable": nullable == "YES",
+                "default": None,
+            }
+            for name, type_, nullable in rows
+        ]
+
+    def has_table(self, connection, table_name, schema=None, **_kwargs) -> bool:
+        return bool(self.get_columns(connection, table_name, schema))
+
+    def get_schema_names(self, connection, **_kwargs) -> list[str]:
+        rows = connection.exec_driver_sql("select schema_name from information_schema.schemata")
+        return [name for (name,) in rows]
+
+    def get_table_names(self, connection, schema=None, **_kwargs) -> list[str]:
+        rows = connection.exec_driver_sql(
+            "select table_name from information_schema.tables where table_schema = ?",
+            (schema or self.default_schema_name,),
+        )
+        return [name for (name,) in rows]
+
+    def get_view_names(self, connection, schema=None, **_kwargs) -> list[str]:
+        return []
+
+
+_TYPES = {
+    "VARCHAR": types.String,
+    "BIGINT": types.BigInteger,
+    "INTEGER": types.Integer,
+    "DECIMAL": types.Numeric,
+    "DOUBLE": types.Float,
+    "BOOLEAN": types.Boolean,
+    "DATE": types.Date,
+    "TIMESTAMP": types.DateTime,
+}

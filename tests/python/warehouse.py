@@ -1,0 +1,344 @@
+"""The project run two ways: its SQL alone on databases in memory, and as whole dbt commands.
+
+A parse of the project costs seconds, its SQL for other settings a fraction of one, and a world of
+some ten customers a fraction of that: so hundreds of worlds go through the very SQL that dbt would
+run, and a few through everything.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+from brute_force import MARTS
+
+from customer_loyalty.contract import INPUTS
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
+PROJECT = Path(__file__).resolve().parents[2]
+# The database whose marts a whole build is judged by, a field of DbtRun.
+MARTS_OF = "warehouse"
+# Neither is SQL that a database in memory could run: the gate is Python, publishing writes a file.
+NOT_RUN = ("models/quality/", "models/published/")
+# Both sources, so that their models exist. Nobody looks into the folder while SQL is compiled.
+BOTH_SOURCES = {"sources": ["demo", "files"], "raw_data": "no folder"}
+# The only way in which the SQL knows what time it is.
+CLOCK = re.compile(r"cast\('\d{4}-\d\d-\d\d \d\d:\d\d:\d\d' as timestamp\)")
+
+
+# --- the SQL alone ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Model:
+    """A SQL model, compiled: what it is called in the database, and how it is made."""
+
+    name: str
+    relation: str
+    materialized: str
+    sql: str
+
+
+class Project:
+    """The project, parsed once and compiled for any settings."""
+
+    def __init__(self, home: Path):
+        self.base = [*_folders(home), "--quiet", "--log-level-file", "none"]
+        self.compiled = {}
+        self.manifest = self._dbt("parse", "--no-partial-parse")
+
+    def sql(self, settings: dict) -> list[Model]:
+        """Return the SQL models as settings make them, each after those it selects from."""
+        key = json.dumps(settings, sort_keys=True)
+        if key not in self.compiled:
+            self.compiled[key] = self._compile(settings)
+        return self.compiled[key]
+
+    def _compile(self, settings: dict) -> list[Model]:
+        nodes = {
+            name: node
+            for name, node in self.manifest.nodes.items()
+            if node.resource_type == "model"
+            and node.language == "sql"
+            and not node.original_file_path.startswith(NOT_RUN)
+        }
+        names = [node.name for node in nodes.values()]
+        # Selected by name, because a Python model cannot be compiled without its database.
+        options = ["--no-introspect", "--no-populate-cache", "--no-write-json"]
+        results = self._dbt("compile", "--select", *names, *options, settings=settings).results
+        compiled = {result.node.unique_id: result.node for result in results}
+        assert compiled.keys() == nodes.keys()
+        graph = {name: node.depends_on.nodes for name, node in compiled.items()}
+        return [
+            Model(node.name, node.relation_name, node.config.materialized, node.compiled_code)
+            for node in map(compiled.get, TopologicalSorter(graph).static_order())
+            # An ephemeral model stands in the SQL of others already.
+            if node and node.config.materialized != "ephemeral"
+        ]
+
+    def _dbt(self, command: str, *options: str, settings: dict | None = None):
+        # Imported here: it takes a second, which a run of other tests should not pay.
+        from dbt.cli.main import dbtRunner
+
+        manifest: Manifest | None = getattr(self, "manifest", None)
+        settings = json.dumps(BOTH_SOURCES | (settings or {}))
+        with pytest.MonkeyPatch.context() as patch:
+            for name in _foreign_settings():
+                patch.delenv(name)
+            # A database in memory bears the same name wherever it is: the SQL runs on any.
+            patch.setenv("LOYALTY_WAREHOUSE", ":memory:")
+            run = dbtRunner(manifest=manifest).invoke(
+                [command, *options, *self.base, "--vars", settings]
+            )
+        assert run.success, f"dbt {command} failed: {run.exception or run.result}"
+        return run.result
+
+
+def run_sql(
+    models: Iterable[Model],
+    raw: dict[str, list[dict]],
+    clock: datetime | None = None,
+    time_zone: str = "UTC",
+) -> dict[str, list[dict]]:
+    """Run compiled models over raw inputs in a new database and return the marts.
+
+    Rows without a source_system are those of files. clock: what the run takes for the present,
+    where it is not the moment of compilation. time_zone: the session's, which must not matter.
+    """
+    with duckdb.connect(":memory:", config={"threads": 1}) as con:
+        con.execute(f"set TimeZone = '{time_zone}'")
+        con.execute("create schema raw; create schema staging")
+        for name, columns in INPUTS.items():
+            rows = {"demo": [], "files": []}
+            for row in raw.get(name) or []:
+                rows[row.get("source_system") or "files"].append(row)
+            _create(con, f"raw.{name}", columns, rows["demo"])
+            landed = [
+                row | {"_source_file": f"{name}.csv", "_source_row": number}
+                for number, row in enumerate(rows["files"], start=2)
+            ]
+            origin = ("_source_file", "_source_row", "_fault")
+            table = name.replace("raw_", "staging.base_files__")
+            _create(con, table, (*columns, *origin), landed)
+        for model in models:
+            schema = model.relation.rpartition(".")[0]
+            con.execute(f"create schema if not exists {schema}")
+            sql = model.sql
+            if clock:
+                sql = CLOCK.sub(f"cast('{clock:%Y-%m-%d %H:%M:%S}' as timestamp)", sql)
+            con.execute(f"create {model.materialized} {model.relation} as {sql}")
+        return read_marts(con, _customer_ids(con))
+
+
+def _create(con: duckdb.DuckDBPyConnection, table: str, columns: tuple, rows: list[dict]) -> None:
+    """Create a table of text, but for the row number, in the order of its rows."""
+    con.execute(
+        f"create table {table} as select "
+        + ", ".join(
+            f"unnest(cast(? as {'bigint' if column == '_source_row' else 'varchar'}[])) as {column}"
+            for column in columns
+        ),
+        [[row.get(column) for row in rows] for column in columns],
+    )
+
+
+# --- whole commands --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DbtRun:
+    """A dbt command that has ended, and the databases it wrote to."""
+
+    exit_code: int
+    output: str
+    warehouse: str
+    published: str
+
+    def marts(self) -> dict[str, list[dict]]:
+        """Return the marts it built; only where it succeeded."""
+        assert self.exit_code == 0, self.output
+        with duckdb.connect(self.warehouse, read_only=True) as con:
+            ids = _customer_ids(con)
+        with duckdb.connect(getattr(self, MARTS_OF), read_only=True) as con:
+            return read_marts(con, ids)
+
+
+def run_dbt(
+    home: Path,
+    *args: str,
+    vars: dict | None = None,
+    warehouse: Path | None = None,
+    published: Path | None = None,
+    cwd: Path = PROJECT,
+    env: dict[str, str] | None = None,
+) -> DbtRun:
+    """Run a dbt command of the project in a process of its own, which writes below home only.
+
+    Two runs with the same home, or the same warehouse, see the same database.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    warehouse = warehouse or home / "loyalty.duckdb"
+    published = published or home / "dashboards.duckdb"
+    environment = {k: v for k, v in os.environ.items() if k not in _foreign_settings()}
+    environment |= {
+        "LOYALTY_WAREHOUSE": str(warehouse),
+        "LOYALTY_PUBLISHED": str(published),
+        "NO_COLOR": "1",
+        **(env or {}),
+    }
+    command = [str(Path(sys.executable).with_name("dbt")), *args, *_folders(home)]
+    if vars:
+        command += ["--vars", json.dumps(vars)]
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=600,
+        check=False,
+    )
+    return DbtRun(done.returncode, done.stdout, str(warehouse), str(published))
+
+
+def _folders(home: Path) -> list[str]:
+    """Options that keep a command out of the checkout, with a profile made from the example."""
+    profiles = home / "profiles"
+    profiles.mkdir(parents=True, exist_ok=True)
+    shutil.copy(PROJECT / "profiles.example.yml", profiles / "profiles.yml")
+    return [
+        f"--project-dir={PROJECT}",
+        f"--profiles-dir={profiles}",
+        f"--target-path={home / 'target'}",
+        f"--log-path={home / 'logs'}",
+        "--no-use-colors",
+    ]
+
+
+def _foreign_settings() -> list[str]:
+    """Name the environment variables of whoever runs the tests that would change a run."""
+    return [name for name in os.environ if name.startswith(("DBT_", "LOYALTY_"))]
+
+
+def once(folder: Path, name: str, make: Callable[[], dict]) -> dict:
+    """Make something once for all processes that share a folder; the others wait for it."""
+    made = folder / f"{name}.json"
+    try:
+        (folder / f"{name}.lock").mkdir()
+    except FileExistsError:
+        patience = time.monotonic() + 600
+        while not made.exists():
+            assert time.monotonic() < patience, f"{name} was never made"
+            time.sleep(0.1)
+    else:
+        draft = made.with_suffix(".draft")
+        draft.write_text(json.dumps(make()), encoding="utf-8")
+        draft.rename(made)
+    return json.loads(made.read_text(encoding="utf-8"))
+
+
+# --- marts read back -------------------------------------------------------------------------
+
+
+def read_marts(con: duckdb.DuckDBPyConnection, ids: dict[str, str]) -> dict[str, list[dict]]:
+    """Return every mart as rows; customers with the ids behind their keys."""
+    found = {mart: _rows(con, f"select * from marts.{mart}") for mart in MARTS}
+    for row in found["customers"]:
+        row["customer_id"] = ids.get(row["customer_key"])
+    return found
+
+
+def _customer_ids(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    return dict(
+        con.execute("select customer_key, customer_id from inputs.input_customers").fetchall()
+    )
+
+
+def _rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[dict]:
+    result = con.execute(sql)
+    columns = [column[0] for column in result.description]
+    return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+
+
+# --- folders of files ------------------------------------------------------------------------
+
+
+def write_csv(folder: Path, raw: dict[str, list[dict]]) -> None:
+    """Write raw inputs as a folder of CSV files; None is an empty field."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in raw.items():
+        _write_csv(folder / f"{name}.csv", name, rows)
+
+
+def write_csv_in_parts(folder: Path, raw: dict[str, list[dict]]) -> None:
+    """Write raw inputs as a folder of folders, one for each input, with three CSV files each."""
+    for name, rows in raw.items():
+        (folder / name).mkdir(parents=True)
+        for part in range(3):
+            _write_csv(folder / name / f"part {part}.csv", name, rows[part::3])
+
+
+def _write_csv(path: Path, name: str, rows: list[dict]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, INPUTS[name], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_parquet(folder: Path, raw: dict[str, list[dict]]) -> None:
+    """Write raw inputs as a folder of Parquet files, their columns typed, ids and words text."""
+
+    def moment(text: str) -> datetime:
+        read = datetime.fromisoformat(text)
+        return read if read.tzinfo is None else read.astimezone(UTC).replace(tzinfo=None)
+
+    typed = {
+        "timestamp": (moment, ("signed_up_at", "ordered_at", "responded_at")),
+        "date": (str, ("rate_date", "started_on", "ended_on")),
+        "decimal(18, 4)": (Decimal, ("amount", "refunded_amount", "monthly_amount")),
+        "decimal(18, 10)": (Decimal, ("rate_to_reporting",)),
+        "double": (float, ("score",)),
+        "bigint": (int, ("scale_min", "scale_max")),
+    }
+    kinds = {column: (type_, read) for type_, (read, known) in typed.items() for column in known}
+    folder.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(":memory:") as con:
+        for name, rows in raw.items():
+            lists, items = [], []
+            for column in INPUTS[name]:
+                type_, read = kinds.get(column, ("varchar", str))
+                texts = [(row.get(column) or "").strip() for row in rows]
+                lists.append([read(text) if text else None for text in texts])
+                items.append(f"unnest(cast(? as {type_}[])) as {column}")
+            con.execute(f"create or replace table input as select {', '.join(items)}", lists)
+            # By a relative path: a path in the text of a command would need its quotes doubled.
+            con.table("input").write_parquet(str(folder / f"{name}.parquet"))
+
+
+def read_folder(folder: Path) -> dict[str, list[dict]]:
+    """Read a folder of CSV files into raw inputs."""
+    raw = {}
+    for name in INPUTS:
+        path = folder / f"{name}.csv"
+        if path.exists():
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                raw[name] = list(csv.DictReader(file))
+    return raw
