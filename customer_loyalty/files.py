@@ -1,8 +1,7 @@
 """Land a folder of CSV or Parquet files as tables of text, each row with its file and row number.
 
 Nothing is guessed: a CSV file is UTF-8, with commas, double quotes and a header. What is not so is
-described in the column ``_fault`` of the landed table, one row a fault; the staging models refuse
-such a table. (A dbt Python model that raised would show its user a traceback.)
+refused, all faults of an input at once.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from customer_loyalty.contract import INPUTS, REQUIRED
+from customer_loyalty.errors import Refusal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -24,32 +24,29 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".parquet")
 
 
-class FileFault(Exception):
-    """An input that can't be read; the message says what was found and what to do."""
+class FileFault(Refusal):
+    """An input that can't be read as the contract wants it."""
 
 
 def land(con: DuckDBPyConnection, folder: str | None, name: str) -> DuckDBPyRelation:
     """The rows of input ``name`` in ``folder``: the contract's columns as text, and their origin.
 
-    Columns: those of ``INPUTS[name]``, ``_source_file`` (relative to the folder), ``_source_row``
-    (as a spreadsheet counts: a CSV header is row 1; the first row of a Parquet file is 1) and
-    ``_fault``. Never raises for bad files: a fault is a row.
+    Columns: those of ``INPUTS[name]``, ``_source_file`` (relative to the folder) and
+    ``_source_row`` (as a spreadsheet counts: a CSV header is row 1; the first row of a Parquet file
+    is 1). An optional input that is missing has no rows. Raises FileFault with all its faults.
     """
     table = f"landed_{name}"
     con.execute(f"create or replace temp table {table} as {_empty(name)}")
     faults: list[str] = []
-    try:
-        for path in find_files(folder, name):
-            try:
-                con.execute(f"insert into {table} {_read(con, Path(folder or ''), path, name)}")
-            except FileFault as fault:
-                faults.append(str(fault))
-            except duckdb.Error as error:
-                faults.append(f"{path}: {_in_short(error)}")
-    except FileFault as fault:
-        faults.append(str(fault))
-    for fault in faults:
-        con.execute(f"insert into {table} (_fault) values (?)", [fault])
+    for path in find_files(folder, name):
+        try:
+            con.execute(f"insert into {table} {_read(con, Path(folder or ''), path, name)}")
+        except FileFault as fault:
+            faults.append(str(fault))
+        except duckdb.Error as error:
+            faults.append(f"{path}: {_in_short(error)}")
+    if faults:
+        raise FileFault("\n  ".join(faults))
     return con.query(f"select * from {table}")
 
 
@@ -77,7 +74,7 @@ def find_files(folder: str | None, name: str) -> list[Path]:
             return []
         found = ", ".join(path.name for path in entries) or "nothing"
         raise FileFault(
-            f"{root}: there is no {name}.csv, no {name}.parquet and no folder {name}. Found: {found}."
+            f"{root}: there is no {name}.csv, {name}.parquet or folder {name}. Found: {found}."
         )
     if mine[0].is_dir():
         return _files_in(mine[0])
@@ -101,7 +98,7 @@ def _empty(name: str) -> str:
     columns = ", ".join(f'cast(null as varchar) as "{column}"' for column in INPUTS[name])
     return (
         f"select {columns}, cast(null as varchar) as _source_file,"
-        " cast(null as bigint) as _source_row, cast(null as varchar) as _fault where false"
+        " cast(null as bigint) as _source_row where false"
     )
 
 
@@ -114,7 +111,7 @@ def _read(con: DuckDBPyConnection, root: Path, path: Path, name: str) -> str:
         source = f"read_parquet({location}, binary_as_string = true, file_row_number = true)"
         described = con.execute(f"describe select * from {source}").fetchall()
         _check_columns(path, name, [row[0] for row in described])
-        return f"select {columns}, {source_file}, file_row_number + 1, null from {source}"
+        return f"select {columns}, {source_file}, file_row_number + 1 from {source}"
     header = read_header(path)
     _check_columns(path, name, header)
     # Columns that the contract does not know may be called anything, even alike.
@@ -125,7 +122,7 @@ def _read(con: DuckDBPyConnection, root: Path, path: Path, name: str) -> str:
     types = ", ".join(f"{_literal(column)}: 'varchar'" for column in names)
     # The first row after the header is row 2, as in a spreadsheet.
     return f"""
-        select {columns}, {source_file}, row_number() over () + 1, null
+        select {columns}, {source_file}, row_number() over () + 1
         from read_csv(
             {location}, auto_detect = false, header = true, columns = {{{types}}},
             delim = ',', quote = '"', escape = '"', nullstr = '', strict_mode = true,

@@ -1,8 +1,8 @@
 """Judge the staged inputs with Great Expectations: every rule of the input contract, as SQL.
 
-The rules stand in ``suites/<input>.yml``, in Great Expectations' own form. ``validate`` runs them on
-an open DuckDB connection and returns one result a rule; what a broken rule does (stop, quarantine,
-warn) is for the reader of the results to decide.
+The rules stand in ``suites/<input>.yml``, in Great Expectations' own form. ``validate`` runs them
+on an open DuckDB connection and returns one result a rule; what a broken rule does (stop,
+quarantine, warn) is for the reader of the results to decide.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ KEYS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Result:
-    """One rule's result in one run: a row of ``quality.gx_validation_results``."""
+    """One rule's result in one run: a row of ``quality.gx_validation_results``.
+
+    element_count: rows of the input. unexpected_count: rows that break the rule.
+    """
 
     run_id: str
     checked_at: datetime
@@ -55,12 +58,6 @@ class Result:
     says: str
     remedy: str
     staged_by: str | None
-
-
-RESULT_TYPES = (
-    "varchar, timestamp, varchar, varchar, varchar, varchar, varchar, boolean, bigint, bigint,"
-    " varchar, varchar, varchar, varchar"
-).split(", ")
 
 
 LEDGER = "quality.staged_inputs"
@@ -94,11 +91,18 @@ def check(
         languages=[row[0] for row in languages.fetchall()],
         allow_empty_inputs=allow_empty_inputs,
     )
-    columns = [field.name for field in fields(Result)]
-    typed = ", ".join(f"{name} {type_}" for name, type_ in zip(columns, RESULT_TYPES, strict=True))
-    con.execute(f"create or replace temp table checked_rules ({typed})")
+    con.execute(
+        """
+        create or replace temp table checked_rules (
+            run_id varchar, checked_at timestamp, input varchar, column_name varchar, rule varchar,
+            expectation varchar, action varchar, success boolean, element_count bigint,
+            unexpected_count bigint, examples varchar, says varchar, remedy varchar,
+            staged_by varchar
+        )
+        """
+    )
     con.executemany(
-        f"insert into checked_rules values ({', '.join('?' * len(columns))})",
+        f"insert into checked_rules values ({', '.join('?' * len(fields(Result)))})",
         [astuple(replace(result, staged_by=staged_by.get(result.input))) for result in results],
     )
     return con.query("select * from checked_rules")
@@ -120,7 +124,7 @@ def validate(
 ) -> list[Result]:
     """Every rule's result on the staged tables, in the order of the suites.
 
-    now: the clock of the run, UTC without offset. Raises GateError where a rule could not be judged.
+    now: the clock of the run, UTC without offset. Raises GateError where a rule can't be judged.
     """
     parameters = {
         "now": now,
@@ -134,12 +138,17 @@ def validate(
         rows = con.execute(f"select count(*) from {staged_table(name)}").fetchall()[0][0]
         suite = load_suite(name)
         passed = judge(suite, {**parameters, "least_rows": least})
-        failed = [rule for rule in suite["expectations"] if not passed[rule["meta"]["rule"]].success]
+        failed = [
+            rule for rule in suite["expectations"] if not passed[rule["meta"]["rule"]].success
+        ]
         # Counts and examples cost several statements a rule: only for rules that failed.
-        details = judge({**suite, "expectations": failed}, {**parameters, "least_rows": least}, name)
+        details = judge(
+            {**suite, "expectations": failed}, {**parameters, "least_rows": least}, summary=True
+        )
         for rule in suite["expectations"]:
             meta = rule["meta"]
             detail = details[meta["rule"]].result if meta["rule"] in details else {}
+            rows_broken = _rows_broken(con, name, rule, detail)
             results.append(
                 Result(
                     run_id=run_id,
@@ -152,7 +161,7 @@ def validate(
                     success=passed[meta["rule"]].success,
                     element_count=rows,
                     unexpected_count=detail.get("unexpected_count", 0),
-                    examples=_examples(name, detail, rule) or None,
+                    examples=_examples(name, rows_broken) or None,
                     says=meta["says"],
                     remedy=meta["remedy"],
                     staged_by=None,
@@ -163,7 +172,9 @@ def validate(
 
 def load_suite(name: str) -> dict[str, Any]:
     """The suite of an input. Raises GateError where a rule has no name, action or sentence."""
-    suite = yaml.safe_load((files("customer_loyalty") / "suites" / f"{name}.yml").read_text("utf-8"))
+    suite = yaml.safe_load(
+        (files("customer_loyalty") / "suites" / f"{name}.yml").read_text("utf-8")
+    )
     for rule in suite["expectations"]:
         meta = rule.get("meta", {})
         missing = [word for word in ("rule", "action", "says", "remedy") if not meta.get(word)]
@@ -207,17 +218,21 @@ def _judges(con: Any) -> Iterator[tuple[str, Any]]:
             asset = source.add_table_asset(name, table_name=table, schema_name=schema)
             batch = asset.add_batch_definition_whole_table("whole").get_batch()
 
-            def judge(suite, parameters, examples_of=None, batch=batch):
-                if not suite["expectations"]:
-                    return {}
-                outcome = batch.validate(
-                    gx.ExpectationSuite(**suite),
-                    expectation_parameters=parameters,
-                    result_format=_result_format(examples_of),
-                )
-                results = {
-                    result.expectation_config.meta["rule"]: result for result in outcome.results
-                }
+            def judge(suite, parameters, summary=False, batch=batch, name=name):
+                results = {}
+                # Rules that show the same columns run together, all of them where none is shown.
+                for index, rules in _grouped(name, suite["expectations"], summary):
+                    outcome = batch.validate(
+                        gx.ExpectationSuite(name=name, expectations=rules),
+                        expectation_parameters=parameters,
+                        result_format={
+                            "result_format": "SUMMARY" if summary else "BOOLEAN_ONLY",
+                            "unexpected_index_column_names": index,
+                        },
+                    )
+                    results |= {
+                        result.expectation_config.meta["rule"]: result for result in outcome.results
+                    }
                 for rule in suite["expectations"]:
                     result = results.get(rule["meta"]["rule"])
                     raised = result and (result.exception_info or {}).get("exception_message")
@@ -228,27 +243,44 @@ def _judges(con: Any) -> Iterator[tuple[str, Any]]:
             yield name, judge
 
 
-def _result_format(examples_of: str | None) -> Any:
-    if examples_of is None:
-        return "BOOLEAN_ONLY"
-    return {
-        "result_format": "SUMMARY",
-        "unexpected_index_column_names": [
-            *KEYS[examples_of],
-            *(["currency_code"] if examples_of in ("raw_orders", "raw_subscriptions") else []),
-            "_source_file",
-            "_source_row",
-        ],
-    }
+def _grouped(name: str, rules: list[dict], summary: bool) -> list[tuple[list[str], list[dict]]]:
+    if not summary:
+        return [([], rules)] if rules else []
+    groups: dict[tuple[str, ...], list[dict]] = {}
+    for rule in rules:
+        groups.setdefault(tuple(_index_columns(name, rule)), []).append(rule)
+    return [(list(index), group) for index, group in groups.items()]
 
 
-def _examples(name: str, detail: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
-    """A few rows that break a rule: their ids, where they come from, the values that may be shown."""
-    rows = detail.get("partial_unexpected_index_list") or []
-    hidden = {*KEYS[name], "source_system", "_source_file", "_source_row"}
-    rows = sorted(rows, key=lambda row: (str(row["_source_file"]), row["_source_row"] or 0))
+def _index_columns(name: str, rule: Mapping[str, Any]) -> list[str]:
+    """What tells a person which row broke a rule, and why."""
+    return [*KEYS[name], *rule["meta"].get("show", []), "_source_file", "_source_row"]
+
+
+def _rows_broken(
+    con: Any, name: str, rule: Mapping[str, Any], detail: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Some rows that break a rule, with their origin."""
+    if rule["type"] != "expect_compound_columns_to_be_unique":
+        return detail.get("partial_unexpected_index_list") or []
+    # Of duplicates Great Expectations tells the keys, but not where they are.
+    columns, index = rule["kwargs"]["column_list"], _index_columns(name, rule)
+    same = " and ".join(f"{column} = ?" for column in columns)
+    rows = []
+    for key in {tuple(key.values()) for key in detail.get("partial_unexpected_list") or []}:
+        found = con.execute(
+            f"select {', '.join(index)} from {staged_table(name)} where {same} limit {EXAMPLES}",
+            list(key),
+        ).fetchall()
+        rows += [dict(zip(index, row, strict=True)) for row in found]
+    return rows
+
+
+def _examples(name: str, rows: list[dict[str, Any]]) -> str:
+    """A few rows in words: their ids, where they come from, the values that may be shown."""
+    hidden = {*KEYS[name], "_source_file", "_source_row"}
     texts = []
-    for row in rows[:EXAMPLES]:
+    for row in sorted(rows, key=lambda row: (row["_source_file"], row["_source_row"]))[:EXAMPLES]:
         key = " ".join(f"{column} {_key_text(row[column])}" for column in KEYS[name])
         place = f"{row['_source_file']} row {row['_source_row']}"
         values = ", ".join(
@@ -270,7 +302,9 @@ def _shown(column: str, value: Any) -> str | None:
 
     A broken quote can shift a name into any text column.
     """
-    if isinstance(value, bool | int | float | Decimal | date | datetime):
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    if isinstance(value, bool | int | float | date | datetime):
         return str(value)
     if value is None:
         return None

@@ -8,7 +8,7 @@
 {%- endmacro %}
 
 {% macro duckdb__loaded_row_number() -%}
-    row_number() over (order by rowid)
+    row_number() over ()
 {%- endmacro %}
 
 {# An expression that ends the statement with `message`, a text expression. #}

@@ -69,8 +69,7 @@
             *,
             row_number() over (
                 order by case action when 'stop' then 1 else 2 end, input, rule
-            ) as place,
-            count(*) over () as rules_broken
+            ) as place
         from {{ results }}
         where not success and action in ('stop', 'quarantine')
     ),
@@ -86,12 +85,14 @@
                 || {{ new_line }} || '    ' || says || ' ' || remedy
                 || coalesce({{ new_line }} || '    ' || examples, ''),
                 {{ new_line }} order by place
-            ) || case
-                when max(rules_broken) > 8 then {{ new_line }} || '… and ' || (max(rules_broken) - 8) || ' rules more'
-                else ''
-            end as faults
+            ) filter (where place <= 8)
+            || coalesce(
+                {{ new_line }} || 'and '
+                || string_agg(input || '.' || rule || ' (' || unexpected_count || ' rows)', ', ' order by place)
+                    filter (where place > 8),
+                ''
+            ) as faults
         from broken
-        where place <= 8
     ),
 
     message as (

@@ -1,0 +1,82 @@
+{#-
+    Whether a dbt run publishes: only a whole dbt build does. dbt run runs no tests, and a selection is a part of a
+    set that readers must see whole.
+-#}
+
+{# The reason why this run does not publish, in a few words; none where it does. #}
+{% macro not_published_because() -%}
+    {%- if flags.WHICH == 'retry' -%}
+        {{ return('dbt retry runs a part of a build') }}
+    {%- elif flags.WHICH != 'build' -%}
+        {{ return('dbt ' ~ flags.WHICH ~ ' runs no tests') }}
+    {%- elif flags.EMPTY -%}
+        {{ return('--empty builds marts without rows') }}
+    {%- elif flags.SAMPLE -%}
+        {{ return('--sample builds marts of a part of the rows') }}
+    {%- endif -%}
+    {%- set left_out = [] -%}
+    {%- for node in graph.nodes.values()
+        if node.package_name == 'customer_loyalty'
+        and node.resource_type in ['model', 'seed', 'snapshot', 'test']
+        and node.unique_id not in selected_resources -%}
+        {%- do left_out.append(node.name) -%}
+    {%- endfor -%}
+    {%- if left_out -%}
+        {{ return('the selection leaves out ' ~ left_out | length ~ ' nodes, such as ' ~ left_out | sort | first) }}
+    {%- endif -%}
+    {{ return(none) }}
+{%- endmacro %}
+
+{% macro published_path() -%}
+    {{ return(env_var('LOYALTY_PUBLISHED', 'warehouse/published.duckdb')) }}
+{%- endmacro %}
+
+{# Hook of published_build: tells its Python what only Jinja knows. #}
+{% macro note_this_build() -%}
+    {%- if execute -%}
+    {%- set reason = not_published_because() -%}
+    create or replace temp table this_build as
+    select
+        '{{ invocation_id }}' as build_id,
+        {{ dbt.string_literal(dbt.escape_single_quotes(reason)) if reason else 'cast(null as varchar)' }}
+            as not_published_because,
+        '{{ enabled_sources() | join(",") }}' as sources,
+        {{ dbt.string_literal(dbt.escape_single_quotes(published_path())) }} as published_path
+    {%- endif -%}
+{%- endmacro %}
+
+{# Hook at the end of a run: says whether the marts were published, and what the gate warns of. #}
+{% macro announce(results) -%}
+    {%- if execute and flags.WHICH in ['build', 'run', 'retry'] -%}
+        {%- set ran = {} -%}
+        {%- for result in results -%}
+            {%- do ran.update({result.node.name: result.status | string}) -%}
+        {%- endfor -%}
+        {%- set failed = results | rejectattr('status', 'in', ['success', 'pass', 'warn', 'no-op']) | list -%}
+        {%- if ran.get('gx_validation_results') == 'success' -%}
+            {%- do tell_gate_warnings() -%}
+        {%- endif -%}
+        {%- if failed -%}
+            {%- do log('NOT PUBLISHED: the build failed. What was published before stays: ' ~ published_path(), info=true) -%}
+        {%- elif not_published_because() -%}
+            {%- do log('NOT PUBLISHED: ' ~ not_published_because() ~ '. A whole dbt build publishes.', info=true) -%}
+        {%- elif ran.get('published_build') == 'success' -%}
+            {%- do log('PUBLISHED: ' ~ published_path() ~ ', build ' ~ invocation_id, info=true) -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro tell_gate_warnings() -%}
+    {%- set results = adapter.get_relation(target.database, 'quality', 'gx_validation_results') -%}
+    {%- set warnings = run_query(
+        "select input, rule, unexpected_count, says, examples from " ~ results
+        ~ " where not success and action = 'warn' order by input, rule"
+    ) -%}
+    {%- for warning in warnings.rows -%}
+        {%- do log(
+            'WARNING: ' ~ warning[0] ~ '.' ~ warning[1] ~ ', ' ~ warning[2] ~ ' rows. ' ~ warning[3]
+            ~ ' Not so: ' ~ warning[4],
+            info=true
+        ) -%}
+    {%- endfor -%}
+{%- endmacro %}

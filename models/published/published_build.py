@@ -1,0 +1,19 @@
+from customer_loyalty.publish import publish
+
+
+def model(dbt, session):
+    # Everything that is published, and so every test of it, comes before.
+    for mart in (
+        dbt.ref("retention"),
+        dbt.ref("churn"),
+        dbt.ref("nps"),
+        dbt.ref("csat"),
+        dbt.ref("ces"),
+        dbt.ref("reviews"),
+        dbt.ref("cltv"),
+        dbt.ref("customers"),
+        dbt.ref("cohort_retention"),
+        dbt.ref("gx_validation_results"),
+    ):
+        assert mart.columns
+    return publish(session)
