@@ -46,8 +46,9 @@ def publish(con: DuckDBPyConnection) -> DuckDBPyRelation:
 
     Returns the row of ``published_build``; no row where nothing was published. Raises PublishFault.
     """
-    build_id, not_published_because, sources, target = con.execute(
-        "select build_id, not_published_because, sources, published_path from this_build"
+    build_id, not_published_because, sources, currency, target = con.execute(
+        "select build_id, not_published_because, sources, reporting_currency, published_path"
+        " from this_build"
     ).fetchall()[0]
     row = {
         "build_id": ("varchar", build_id),
@@ -55,6 +56,7 @@ def publish(con: DuckDBPyConnection) -> DuckDBPyRelation:
         "as_of_date": ("date", _value(con, "select max(as_of_date) from intermediate.int_as_of")),
         "project_version": ("varchar", version("customer-loyalty")),
         "sources": ("varchar", sources),
+        "reporting_currency": ("varchar", currency),
     }
     for name in INPUTS:
         rows = _value(con, f"select count(*) from staging.{name.replace('raw_', 'staged_')}")

@@ -30,6 +30,19 @@
     ({{ second }} - {{ first }})
 {%- endmacro %}
 
+{# How many month boundaries lie between the dates `first` and `second`. #}
+{% macro months_between(first, second) -%}
+    {{ return(adapter.dispatch('months_between', 'customer_loyalty')(first, second)) }}
+{%- endmacro %}
+
+{% macro default__months_between(first, second) -%}
+    {{ dbt.datediff(first, second, 'month') }}
+{%- endmacro %}
+
+{% macro duckdb__months_between(first, second) -%}
+    date_diff('month', {{ first }}, {{ second }})
+{%- endmacro %}
+
 {# The first day of the week (ISO, Monday), month, quarter or year that holds `date`, as a date. #}
 {% macro first_day_of(grain, date) -%}
     {{ return(adapter.dispatch('first_day_of', 'customer_loyalty')(grain, date)) }}

@@ -3,11 +3,12 @@
     {{ add_days(ordered_on, var('activity_window_days') - 1) }}
 {%- endmacro %}
 
-{# Active days of an interval within [first, last], both included; 0 where they don't meet. #}
-{% macro active_days_within(active_from, active_to, first, last) -%}
-    case
-        when least({{ active_to }}, {{ last }}) >= greatest({{ active_from }}, {{ first }})
-            then {{ days_between('greatest(' ~ active_from ~ ', ' ~ first ~ ')', 'least(' ~ active_to ~ ', ' ~ last ~ ')') }} + 1
-        else 0
-    end
+{# Days of an activity interval, which ends on the as-of date at the latest. #}
+{% macro active_days(active_from, active_to) -%}
+    {{ days_between(active_from, active_to) }} + 1
+{%- endmacro %}
+
+{# Days of an activity interval from `first` on; 0 where it was over before. #}
+{% macro active_days_since(first, active_from, active_to) -%}
+    greatest({{ active_days('greatest(' ~ active_from ~ ', ' ~ first ~ ')', active_to) }}, 0)
 {%- endmacro %}

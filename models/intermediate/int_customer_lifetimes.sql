@@ -53,11 +53,9 @@ active as (
 
     select
         intervals.customer_key,
+        sum({{ active_days('intervals.active_from', 'intervals.active_to') }}) as active_days,
         sum(
-            {{ active_days_within('intervals.active_from', 'intervals.active_to', 'intervals.active_from', 'windows.as_of_date') }}
-        ) as active_days,
-        sum(
-            {{ active_days_within('intervals.active_from', 'intervals.active_to', 'windows.window_from', 'windows.as_of_date') }}
+            {{ active_days_since('windows.window_from', 'intervals.active_from', 'intervals.active_to') }}
         ) as window_active_days,
         max(intervals.active_to) as last_active_on
     from intervals
@@ -77,6 +75,12 @@ select
     customers.language,
     customers.acquisition_channel,
 
+    ---------- times
+    customers.signed_up_on,
+    ordered.first_order_on,
+    ordered.last_order_on,
+    as_of.as_of_date,
+
     ---------- numbers
     coalesce(ordered.orders, 0) as orders,
     coalesce(ordered.revenue, 0) as revenue,
@@ -87,13 +91,7 @@ select
 
     ---------- booleans
     active.customer_key is not null as is_ever_active,
-    coalesce(active.last_active_on = as_of.as_of_date, false) as is_active,
-
-    ---------- times
-    customers.signed_up_on,
-    ordered.first_order_on,
-    ordered.last_order_on,
-    as_of.as_of_date
+    coalesce(active.last_active_on = as_of.as_of_date, false) as is_active
 
 from customers
 cross join as_of

@@ -91,7 +91,13 @@ counted as (
         sum(events.customers_passing) as customers_passing
     from events
     inner join customers on events.customer_key = customers.customer_key
-    group by 1, 2, 3, 4, 5, 6
+    group by
+        events.period_grain,
+        events.period_number,
+        customers.country,
+        customers.language,
+        customers.acquisition_channel,
+        customers.source_system
 
 ),
 

@@ -190,8 +190,12 @@ at_start as (
         dimension,
         segment,
         -- before a currency's first rate there is no contract in it
-        sum(case when amount_at_start = 0 then 0 else {{ reporting_amount('amount_at_start', 'rate_to_reporting') }} end)
-            as revenue_at_start
+        sum(
+            case
+                when amount_at_start = 0 then 0
+                else {{ reporting_amount('amount_at_start', 'rate_to_reporting') }}
+            end
+        ) as revenue_at_start
     from amounts_at_start
     group by period_grain, period_number, dimension, segment
 
@@ -259,7 +263,14 @@ customer_amounts as (
             and changed_customers.period_number = period_rates.period_number
             and contracts.rate_source = period_rates.rate_source
             and contracts.currency_code = period_rates.currency_code
-    group by 1, 2, 3, 4, 5, 6, 7
+    group by
+        changed_customers.customer_key,
+        changed_customers.period_grain,
+        changed_customers.period_number,
+        contracts.country,
+        contracts.language,
+        contracts.acquisition_channel,
+        contracts.source_system
 
 ),
 

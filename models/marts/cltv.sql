@@ -14,14 +14,14 @@ customers as (
         language,
         acquisition_channel,
         source_system,
-        1 as customers,
         window_active_days,
-        case when window_orders > 0 then 1 else 0 end as purchasers,
+        active_days,
         window_orders as orders,
         window_revenue as revenue,
-        active_days,
-        case when is_active then 0 else 1 end as customers_lapsed,
-        revenue as historic_revenue
+        revenue as historic_revenue,
+        1 as customers,
+        case when window_orders > 0 then 1 else 0 end as purchasers,
+        case when is_active then 0 else 1 end as customers_lapsed
     from lifetimes
     where is_ever_active
 

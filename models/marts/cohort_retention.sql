@@ -60,7 +60,7 @@ cohort_months as (
         cohorts.as_of_date,
         cohorts.customers_in_cohort,
         {{ month_end('days.calendar_on') }} as last_day,
-        {{ dbt.datediff('cohorts.cohort_month', 'days.calendar_on', 'month') }} as months_since
+        {{ months_between('cohorts.cohort_month', 'days.calendar_on') }} as months_since
     from cohorts
     inner join days on cohorts.cohort_month <= days.calendar_on
     where days.calendar_on = {{ first_day_of('month', 'days.calendar_on') }}
@@ -71,12 +71,12 @@ ordering as (
 
     select
         members.cohort_month,
-        {{ dbt.datediff('members.cohort_month', 'orders.ordered_on', 'month') }} as months_since,
+        {{ months_between('members.cohort_month', 'orders.ordered_on') }} as months_since,
         count(distinct orders.customer_key) as customers_ordering,
         sum(orders.net_amount) as revenue
     from orders
     inner join members on orders.customer_key = members.customer_key
-    group by 1, 2
+    group by members.cohort_month, {{ months_between('members.cohort_month', 'orders.ordered_on') }}
 
 ),
 
@@ -85,8 +85,8 @@ runs as (
 
     select
         members.cohort_month,
-        greatest({{ dbt.datediff('members.cohort_month', 'intervals.active_from', 'month') }}, 0) as first_month,
-        {{ dbt.datediff('members.cohort_month', 'intervals.active_to', 'month') }}
+        greatest({{ months_between('members.cohort_month', 'intervals.active_from') }}, 0) as first_month,
+        {{ months_between('members.cohort_month', 'intervals.active_to') }}
         - case
             when intervals.active_to >= least({{ month_end('intervals.active_to') }}, members.as_of_date) then 0
             else 1

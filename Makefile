@@ -1,0 +1,72 @@
+# What CI runs is what people run. Everything needs python3 (3.11 or newer, with venv) and make, no more.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Values of the command line go to the commands as they are: no dollar, quote or brace of them is anybody's syntax.
+override RAW_DATA := $(value RAW_DATA)
+override VARS := $(value VARS)
+# Under make -C the folder of the caller is no longer this one.
+CALLER := $(if $(or $(findstring w,$(firstword -$(MAKEFLAGS))),$(findstring no-print,$(MAKEFLAGS))),$(or $(PWD),$(CURDIR)),$(CURDIR))
+export RAW_DATA VARS CALLER
+# No tool that runs here reports its use.
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export GX_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+# A checkout that was moved has an environment that points to where it was.
+ifneq ($(shell cat $(VENV)/.home 2>/dev/null),$(CURDIR))
+.PHONY: $(VENV)/.runtime $(VENV)/.dev
+endif
+
+.PHONY: help
+help: ## these lines
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: build
+build: $(VENV)/.runtime profiles.yml ## build and publish: make build [RAW_DATA=folder] [VARS='{"name": value}']
+	@$(BIN)/python -m customer_loyalty build --raw-data "$$RAW_DATA" --vars "$$VARS" --relative-to "$$CALLER"
+
+.PHONY: test
+test: lint ## prove it: lint, then every test
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+.PHONY: lint
+lint: $(VENV)/.dev profiles.yml ## SQL, Python and YAML as they should be
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/yamllint --strict .
+	@$(BIN)/python scripts/generate_demo_seeds.py --check
+	@mkdir -p warehouse
+	@$(BIN)/sqlfluff lint --disable-progress-bar models tests analyses
+	@$(BIN)/sqlfluff lint --disable-progress-bar --config .sqlfluff-files models/staging/files
+
+.PHONY: seeds
+seeds: ## write the demo shop's seeds anew
+	$(PYTHON) scripts/generate_demo_seeds.py
+
+.PHONY: clean
+clean: ## remove what was built, but for the published database
+	rm -rf target logs warehouse/loyalty.duckdb warehouse/loyalty.duckdb.wal
+
+profiles.yml:
+	@cp profiles.example.yml $@
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml
+	@$(call install,runtime)
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml
+	@$(call install,dev)
+	@touch $(VENV)/.runtime
+
+define install
+$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	|| { echo "$(PYTHON) must be Python 3.11 or newer, with its venv module (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; }
+echo "Installing the pinned $(1) requirements into $(VENV), once; it takes about a minute …"
+test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements/$(1).txt
+$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --no-index -e .
+pwd > $(VENV)/.home
+touch $(VENV)/.$(1)
+endef

@@ -1,0 +1,81 @@
+"""The command ``customer-loyalty``: what ``make build`` calls, and a look at what was published."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import duckdb
+
+from customer_loyalty.summary import summarise
+
+WAREHOUSE = "warehouse/loyalty.duckdb"
+PUBLISHED = "warehouse/published.duckdb"
+
+
+@click.group()
+def main() -> None:
+    """Customer retention, churn, NPS, CLTV and CSAT as audited marts."""
+
+
+@main.command()
+@click.option("--raw-data", default="", help="A folder of CSV or Parquet files instead of the demo.")
+@click.option("--vars", "vars_json", default="", help="Settings as JSON.")
+@click.option(
+    "--relative-to",
+    default=".",
+    type=click.Path(path_type=Path),
+    help="What relative folders are relative to.",
+)
+def build(raw_data: str, vars_json: str, relative_to: Path) -> None:
+    """Run dbt build in the current folder and sum up what it published.
+
+    Exits as dbt does: 0 means published.
+    """
+    if not Path("dbt_project.yml").is_file():
+        raise click.ClickException(f"{Path.cwd()} is no dbt project: change to the checkout first.")
+    variables = read_vars(raw_data, vars_json, relative_to)
+    for name, default in (("LOYALTY_WAREHOUSE", WAREHOUSE), ("LOYALTY_PUBLISHED", PUBLISHED)):
+        base = relative_to if os.environ.get(name) else Path.cwd()
+        os.environ[name] = str((base / (os.environ.get(name) or default)).absolute())
+        Path(os.environ[name]).parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "dbt.cli.main", "build", "--vars", json.dumps(variables)]
+    code = subprocess.run(command, check=False).returncode
+    if code == 0:
+        click.echo(summarise(os.environ["LOYALTY_PUBLISHED"]))
+    sys.exit(code)
+
+
+def read_vars(raw_data: str, vars_json: str, relative_to: Path) -> dict[str, Any]:
+    """The vars for dbt: VARS, with raw_data in it, made absolute. Raises ClickException."""
+    try:
+        variables = json.loads(vars_json or "{}")
+    except json.JSONDecodeError as error:
+        raise click.ClickException(
+            f"VARS is no JSON ({error}). Write it as VARS='{{\"reporting_currency\": \"USD\"}}'."
+        ) from None
+    if not isinstance(variables, dict):
+        raise click.ClickException("VARS is no JSON object: write it as VARS='{\"name\": value}'.")
+    if raw_data:
+        variables["raw_data"] = raw_data
+    if isinstance(variables.get("raw_data"), str):
+        folder = relative_to / Path(variables["raw_data"]).expanduser()
+        variables["raw_data"] = str(folder.absolute())
+    return variables
+
+
+@main.command()
+@click.argument("sql")
+def query(sql: str) -> None:
+    """Run SQL on the published database, read-only, and print the rows."""
+    path = os.environ.get("LOYALTY_PUBLISHED") or PUBLISHED
+    try:
+        with duckdb.connect(path, read_only=True) as con:
+            con.sql(sql).show(max_width=160, max_rows=200)
+    except duckdb.Error as error:
+        raise click.ClickException(str(error)) from None
