@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+
 from warehouse import DbtRun, Project, once, run_dbt
 
 

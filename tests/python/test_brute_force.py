@@ -9,10 +9,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from brute_force import MARTS, marts, net_promoter_score, wilson
-from compare import KEYS, differences
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
+
+from brute_force import MARTS, marts, net_promoter_score, wilson
+from compare import KEYS, differences
 from worlds import cases
 
 WORKED_EXAMPLE = {
@@ -23,6 +24,14 @@ WORKED_EXAMPLE = {
     "E": ["2025-03-03", "2025-03-20", "2025-04-10"],
     "F": ["2025-01-31", "2025-03-04"],
 }
+# month, (start, end, retained, lost, new, reactivated, passing), retention rate, churn rate
+WORKED_EXAMPLE_MONTHS = [
+    (1, (0, 4, 0, 0, 4, 0, 0), None, None),
+    (2, (4, 3, 2, 2, 1, 0, 0), 50, 50),
+    (3, (3, 3, 1, 2, 1, 1, 0), 100 / 3, 200 / 3),
+    (4, (3, 1, 1, 2, 0, 0, 0), 100 / 3, 200 / 3),
+]
+WORKED_EXAMPLE_ACTIVE_DAYS = {"A": 80, "B": 30, "C": 60, "D": 30, "E": 59, "F": 60, "G": 0}
 
 random_worlds = hypothesis_settings(
     max_examples=100, deadline=None, suppress_health_check=list(HealthCheck)
@@ -81,9 +90,8 @@ def whole(rows: list[dict]) -> list[dict]:
 # --- published numbers -----------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def worked_example() -> dict[str, list[dict]]:
-    """Return the marts of the worked example of the metric contract."""
+def worked_example_case() -> tuple[dict[str, list[dict]], dict]:
+    """Return the raw inputs and the settings of the worked example."""
     orders = [
         order(f"{who}{number}", who, f"{day} 12:00:00")
         for who, days in WORKED_EXAMPLE.items()
@@ -97,19 +105,16 @@ def worked_example() -> dict[str, list[dict]]:
         "period_grains": ["month"],
         "segment_dimensions": [],
     }
-    return marts(raw, chosen)
+    return raw, chosen
 
 
-@pytest.mark.parametrize(
-    ("month", "counts", "retention_rate", "churn_rate"),
-    [
-        # start, end, retained, lost, new, reactivated, passing
-        (1, (0, 4, 0, 0, 4, 0, 0), None, None),
-        (2, (4, 3, 2, 2, 1, 0, 0), 50, 50),
-        (3, (3, 3, 1, 2, 1, 1, 0), 100 / 3, 200 / 3),
-        (4, (3, 1, 1, 2, 0, 0, 0), 100 / 3, 200 / 3),
-    ],
-)
+@pytest.fixture(scope="module")
+def worked_example() -> dict[str, list[dict]]:
+    """Return the marts of the worked example."""
+    return marts(*worked_example_case())
+
+
+@pytest.mark.parametrize(("month", "counts", "retention_rate", "churn_rate"), WORKED_EXAMPLE_MONTHS)
 def test_worked_example(worked_example, month, counts, retention_rate, churn_rate):
     rows = worked_example["retention"]
     assert [row["period_start"] for row in rows] == [date(2025, n, 1) for n in (1, 2, 3, 4)]
@@ -130,7 +135,7 @@ def test_worked_example(worked_example, month, counts, retention_rate, churn_rat
 def test_worked_example_by_customer(worked_example):
     days = {row["customer_id"]: row["active_days"] for row in worked_example["customers"]}
     # January 10 to March 30, January 20 to February 18, …, and E up to the as-of date only.
-    assert days == {"A": 80, "B": 30, "C": 60, "D": 30, "E": 59, "F": 60, "G": 0}
+    assert days == WORKED_EXAMPLE_ACTIVE_DAYS
     assert [r["customer_id"] for r in worked_example["customers"] if r["is_active"]] == ["E"]
 
 

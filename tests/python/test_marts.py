@@ -1,0 +1,254 @@
+"""Every cell of every mart, held against its recomputation in plain Python."""
+
+import os
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import hypothesis
+import pytest
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import strategies as st
+
+from brute_force import MARTS, marts
+from compare import differences
+from test_brute_force import (
+    WORKED_EXAMPLE_ACTIVE_DAYS,
+    WORKED_EXAMPLE_MONTHS,
+    worked_example_case,
+)
+from warehouse import (
+    PROJECT,
+    read_folder,
+    run_sql,
+    write_csv,
+    write_csv_in_parts,
+    write_parquet,
+)
+from worlds import settings, worlds
+
+NUMBER_OF_SETTINGS = 24
+WORLDS_EACH = 18
+# The time zone of the session must not matter. This one lies off by half an hour.
+SESSION_TIME_ZONES = ("UTC", "America/St_Johns")
+
+
+class World(dict):
+    """Raw inputs that print as tables."""
+
+    def __repr__(self):
+        lines = []
+        for name, rows in self.items():
+            lines += ["", f"{name}: {len(rows)} rows", *map(repr, rows)]
+        return "\n".join(lines)
+
+
+def check(number_of_examples: int, seed: str, **options) -> hypothesis.settings:
+    """Return what makes a test of random examples draw them from a seed."""
+
+    def decorate(test):
+        chosen = hypothesis.settings(
+            max_examples=number_of_examples,
+            database=None,
+            deadline=None,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+            **options,
+        )
+        return hypothesis.seed(seed)(chosen(test))
+
+    return decorate
+
+
+def drawn(strategy: st.SearchStrategy, number: int, seed: str) -> list:
+    """Draw examples, the plainest first."""
+    examples = []
+
+    @check(number, seed, phases=[Phase.generate])
+    @given(strategy)
+    def collect(example):
+        examples.append(example)
+
+    collect()
+    return examples
+
+
+def most_varied(examples: list[dict], number: int) -> list[dict]:
+    """Choose settings that leave hardly any value of any of them untried, the first one first."""
+    times_tried = Counter()
+
+    def novelty(example: dict) -> float:
+        return sum(1 / (1 + 9 * times_tried[choice]) for choice in choices(example))
+
+    def choices(example: dict) -> list[str]:
+        return [f"{name} {value}" for name, value in example.items()]
+
+    chosen = examples[:1]
+    while len(chosen) < number:
+        times_tried.update(choices(chosen[-1]))
+        chosen.append(max(examples, key=novelty))
+    return chosen
+
+
+def disagreements(raw: dict, chosen: dict, actual: dict) -> str:
+    """Tell in words where the marts of raw inputs are not what they should be."""
+    expected = marts(raw, chosen)
+    lines = [line for mart in MARTS for line in differences(mart, expected[mart], actual[mart])]
+    return "\n".join(lines and ["", *lines])
+
+
+# --- the SQL alone ---------------------------------------------------------------------------
+
+
+def test_worked_example(project):
+    raw, chosen = worked_example_case()
+    found = run_sql(project.sql(chosen), raw)
+    columns = ("at_start", "at_end", "retained", "lost", "new", "reactivated", "passing")
+    churn = {row["period_start"]: row["churn_rate_pct"] for row in found["churn"]}
+    rows = sorted(found["retention"], key=lambda row: row["period_start"])
+    assert [
+        (
+            row["period_start"].month,
+            tuple(row[f"customers_{column}"] for column in columns),
+            row["retention_rate_pct"],
+            churn[row["period_start"]],
+        )
+        for row in rows
+    ] == [
+        (month, counts, retention and pytest.approx(retention), lost and pytest.approx(lost))
+        for month, counts, retention, lost in WORKED_EXAMPLE_MONTHS
+    ]
+    days = {row["customer_id"]: row["active_days"] for row in found["customers"]}
+    assert days == WORKED_EXAMPLE_ACTIVE_DAYS
+    assert not disagreements(raw, chosen, found)
+
+
+@pytest.fixture(scope="session")
+def drawn_settings(random_seed) -> list[dict]:
+    """Return the settings that random worlds are looked at with, the first the defaults."""
+    chosen = most_varied(drawn(settings(), 400, random_seed), NUMBER_OF_SETTINGS)
+    # Seen from an early day a world has little to show: every other one is seen from its end.
+    for one in chosen[1::2]:
+        one.pop("as_of_date", None)
+    return chosen
+
+
+@pytest.mark.parametrize("number", range(NUMBER_OF_SETTINGS))
+def test_random_worlds(project, drawn_settings, random_seed, number):
+    chosen = drawn_settings[number]
+    models = project.sql(chosen)
+    time_zone = SESSION_TIME_ZONES[number // 2 % 2]
+
+    @check(WORLDS_EACH, f"{random_seed} {number}")
+    @given(worlds(chosen).map(World))
+    def agrees(raw):
+        hypothesis.note(f"settings: {chosen}")
+        found = disagreements(raw, chosen, run_sql(models, raw, time_zone=time_zone))
+        assert not found, found
+
+    agrees()
+
+
+@pytest.mark.parametrize("reporting_zone", ["UTC", "Pacific/Auckland", "America/New_York"])
+def test_contracts_alone(project, random_seed, reporting_zone):
+    """With neither an order nor an answer the clock tells which contracts are seen."""
+    chosen = {"reporting_time_zone": reporting_zone, "allow_empty_inputs": True}
+    models = project.sql(chosen)
+    # Late in the evening, and early in the morning, it is another day elsewhere.
+    clocks = [
+        datetime(*day, *time)
+        for day in ((2024, 3, 1), (2023, 12, 31), (2026, 1, 1), (2021, 1, 1))
+        for time in ((12, 0), (23, 30), (1, 30))
+    ]
+
+    @check(WORLDS_EACH, f"{random_seed} {reporting_zone}")
+    @given(worlds(chosen).map(World), st.sampled_from(clocks))
+    def agrees(raw, clock):
+        raw |= {"raw_orders": [], "raw_surveys": []}
+        today = clock.replace(tzinfo=ZoneInfo("UTC")).astimezone(ZoneInfo(reporting_zone)).date()
+        found = run_sql(models, raw, clock, time_zone=SESSION_TIME_ZONES[1])
+        found = disagreements(raw, chosen | {"today": today}, found)
+        assert not found, found
+
+    agrees()
+
+
+# --- whole builds ----------------------------------------------------------------------------
+
+
+def test_demo_build(demo_build):
+    raw = read_folder(PROJECT / "seeds")
+    found = disagreements(raw, {"default_source": "demo"}, demo_build.marts())
+    assert not found, found
+
+
+@pytest.mark.parametrize(
+    ("folder", "write", "chosen"),
+    [
+        ('it\'s {{ a }} "folder" of files', write_csv, {}),
+        (
+            "parquet",
+            write_parquet,
+            {
+                "activity_window_days": 30,
+                "cltv_window_days": 1000,
+                "nps_responses": "latest_per_customer",
+                "reporting_currency": "USD",
+                "reporting_time_zone": "America/New_York",
+            },
+        ),
+        (
+            "in parts",
+            write_csv_in_parts,
+            {
+                "as_of_date": "2024-12-29",
+                "csat_satisfied_from": {"-2-2": 1, "1-7": 5.5},
+                "fiscal_year_start_month": 4,
+                "minimum_responses": 2,
+                "period_grains": ["week", "quarter", "year"],
+                "segment_dimensions": ["country"],
+            },
+        ),
+    ],
+)
+def test_folder_build(dbt, tmp_path, random_seed, folder, write, chosen):
+    # Of some worlds with one source, the one with most to see.
+    raw = max(
+        (raw for raw in drawn(worlds(chosen), 200, random_seed) if is_one_source(raw)),
+        key=lambda raw: (len(raw), sum(map(len, raw.values()))),
+    )
+    write(tmp_path / folder, raw)
+    built = dbt("build", vars=chosen | {"raw_data": str(tmp_path / folder)})
+    found = disagreements(raw, chosen, built.marts())
+    assert not found, f"{found}\n{World(raw)!r}"
+
+
+def is_one_source(raw: dict[str, list[dict]]) -> bool:
+    """Tell whether raw inputs can be told apart by no source system."""
+    return not any("source_system" in row for rows in raw.values() for row in rows)
+
+
+def data_folders() -> list:
+    """Return the folders of files in the folder that LOYALTY_TEST_DATA names."""
+    named = os.environ.get("LOYALTY_TEST_DATA")
+    if not named:
+        reason = "LOYALTY_TEST_DATA is not set: it names a folder of folders of raw files"
+        return [pytest.param(None, marks=pytest.mark.skip(reason=reason))]
+    folders = sorted({path.parent for path in Path(named).absolute().glob("*/raw_customers*")})
+    assert folders, f"{named}, named by LOYALTY_TEST_DATA, has no folder with raw_customers"
+    return [pytest.param(folder, id=folder.name) for folder in folders]
+
+
+@pytest.mark.parametrize("folder", data_folders())
+def test_data_folder_build(dbt, folder):
+    raw = read_folder(folder)
+    chosen = {}
+    if "raw_exchange_rates" not in raw:
+        # Without rates there is one currency, the one to report in.
+        (chosen["reporting_currency"],) = {
+            row["currency_code"].strip() for row in raw["raw_orders"]
+        }
+    built = dbt("build", vars=chosen | {"raw_data": str(folder)})
+    found = disagreements(raw, chosen, built.marts())
+    assert not found, found
