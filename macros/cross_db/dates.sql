@@ -71,7 +71,11 @@
 {%- endmacro %}
 
 {% macro default__local_date(utc_timestamp, time_zone) -%}
+    {%- if time_zone == 'UTC' -%}
+    cast({{ utc_timestamp }} as date)
+    {%- else -%}
     cast({{ utc_timestamp }} at time zone 'UTC' at time zone '{{ time_zone }}' as date)
+    {%- endif -%}
 {%- endmacro %}
 
 {# The clock of this run, as a UTC timestamp literal: the same for every node. #}
