@@ -24,7 +24,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--raw-data", default="", help="A folder of CSV or Parquet files instead of the demo.")
+@click.option("--raw-data", default="", help="A folder of files instead of the demo.")
 @click.option("--vars", "vars_json", default="", help="Settings as JSON.")
 @click.option(
     "--relative-to",
@@ -57,7 +57,7 @@ def read_vars(raw_data: str, vars_json: str, relative_to: Path) -> dict[str, Any
         variables = json.loads(vars_json or "{}")
     except json.JSONDecodeError as error:
         raise click.ClickException(
-            f"VARS is no JSON ({error}). Write it as VARS='{{\"reporting_currency\": \"USD\"}}'."
+            f'VARS is no JSON ({error}). Write it as VARS=\'{{"reporting_currency": "USD"}}\'.'
         ) from None
     if not isinstance(variables, dict):
         raise click.ClickException("VARS is no JSON object: write it as VARS='{\"name\": value}'.")

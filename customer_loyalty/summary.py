@@ -94,8 +94,8 @@ def _last_complete_period(con: DuckDBPyConnection) -> tuple[str, Any] | None:
 
 def _gate(con: DuckDBPyConnection) -> str:
     rules, warnings, names = con.execute(
-        "select count(*), count(*) filter (not success), string_agg(rule, ', ') filter (not success)"
-        " from quality.gx_validation_results"
+        "select count(*), count(*) filter (not success),"
+        " string_agg(rule, ', ') filter (not success) from quality.gx_validation_results"
     ).fetchall()[0]
     told = f"{warnings} of them warn: {names}" if warnings else "no warnings"
     return f"Gate  open: {rules} rules checked, {told}"

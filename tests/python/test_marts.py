@@ -235,7 +235,7 @@ def data_folders() -> list:
     if not named:
         reason = "LOYALTY_TEST_DATA is not set: it names a folder of folders of raw files"
         return [pytest.param(None, marks=pytest.mark.skip(reason=reason))]
-    folders = sorted({path.parent for path in Path(named).absolute().glob("*/raw_customers*")})
+    folders = sorted({path.parent for path in Path(named).absolute().glob("*/raw_customers.csv")})
     assert folders, f"{named}, named by LOYALTY_TEST_DATA, has no folder with raw_customers"
     return [pytest.param(folder, id=folder.name) for folder in folders]
 

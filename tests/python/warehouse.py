@@ -94,7 +94,16 @@ class Project:
             if node and node.config.materialized != "ephemeral"
         ]
 
-    def _dbt(self, command: str, *options: str, settings: dict | None = None):
+    def setting_faults(self, settings: dict) -> list[str]:
+        """Return what the project finds wrong with settings."""
+        told = []
+        self._dbt("run-operation", "check_settings", settings=settings, told=told)
+        return re.findall(r"^ +- (.*)$", "\n".join(told), re.MULTILINE)
+
+    def _dbt(
+        self, command: str, *options: str, settings: dict | None = None, told: list | None = None
+    ):
+        """Run a command that must succeed, unless what it told is wanted."""
         # Imported here: it takes a second, which a run of other tests should not pay.
         from dbt.cli.main import dbtRunner
 
@@ -105,10 +114,11 @@ class Project:
                 patch.delenv(name)
             # A database in memory bears the same name wherever it is: the SQL runs on any.
             patch.setenv("LOYALTY_WAREHOUSE", ":memory:")
-            run = dbtRunner(manifest=manifest).invoke(
+            listen = [lambda event: told.append(event.info.msg)] if told is not None else []
+            run = dbtRunner(manifest=manifest, callbacks=listen).invoke(
                 [command, *options, *self.base, "--vars", settings]
             )
-        assert run.success, f"dbt {command} failed: {run.exception or run.result}"
+        assert run.success or told, f"dbt {command} failed: {run.exception or run.result}"
         return run.result
 
 

@@ -1,0 +1,197 @@
+"""What holds for the project as a whole: its graph, its settings, its commands, its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import click
+import duckdb
+import pytest
+import yaml
+
+from customer_loyalty.cli import read_vars
+from customer_loyalty.contract import INPUTS
+from customer_loyalty.publish import MARTS
+from test_gate import clean, write
+from warehouse import PROJECT
+
+
+def ancestors(manifest, name: str) -> set[str]:
+    found, todo = set(), [name]
+    while todo:
+        for parent in manifest.parent_map.get(todo.pop(), []):
+            if parent not in found:
+                found.add(parent)
+                todo.append(parent)
+    return found
+
+
+def test_everything_that_is_tested_comes_before_the_publish(project):
+    manifest = project.manifest
+    manifest.build_parent_and_child_maps()
+    last = "model.customer_loyalty.published_build"
+    before = ancestors(manifest, last) | {last}
+    built = {
+        name
+        for name, node in manifest.nodes.items()
+        if node.resource_type in ("model", "seed", "snapshot")
+    }
+    assert built <= before
+    for node in manifest.nodes.values():
+        if node.resource_type == "test":
+            assert set(node.depends_on.nodes) <= before - {last}, node.name
+
+
+def test_marts_have_enforced_contracts_and_descriptions(project):
+    for mart in MARTS:
+        node = project.manifest.nodes[f"model.customer_loyalty.{mart}"]
+        assert node.contract.enforced
+        assert node.description.startswith("One row per")
+        assert all(column.description for column in node.columns.values())
+
+
+def test_every_model_says_its_grain(project):
+    for node in project.manifest.nodes.values():
+        if node.resource_type in ("model", "seed"):
+            assert node.description.startswith("One row"), node.name
+
+
+def test_no_floor_is_skipped(project):
+    """Data flows one way: a floor reads itself, or the one above."""
+    floors = ["staging", "inputs", "intermediate", "marts"]
+    reads = {"inputs": {"staging"}, "intermediate": {"inputs"}, "marts": {"intermediate"}}
+    for node in project.manifest.nodes.values():
+        if node.resource_type != "model" or node.fqn[1] not in floors[1:]:
+            continue
+        for parent in node.depends_on.nodes:
+            floor = project.manifest.nodes[parent].fqn[1]
+            assert floor in {node.fqn[1], "quality"} | reads[node.fqn[1]], (node.name, parent)
+
+
+@pytest.mark.parametrize(
+    ("vars", "told"),
+    [
+        ({"period_grains": ["day"]}, "period_grains knows"),
+        ({"period_grains": []}, "period_grains names no grain"),
+        ({"segment_dimensions": "country"}, "segment_dimensions must be a list"),
+        ({"sources": ["salesfarce"]}, "sources knows"),
+        ({"sources": ["files"], "raw_data": None}, "raw_data names no folder"),
+        ({"activity_window_days": 0}, "activity_window_days must be a whole number"),
+        ({"activity_window_days": True}, "activity_window_days must be a whole number"),
+        ({"fiscal_year_start_month": 13}, "fiscal_year_start_month must be"),
+        ({"csat_satisfied_share": 75}, "csat_satisfied_share must be a number from 0 to 1"),
+        ({"csat_satisfied_from": {"1to4": 3}}, "csat_satisfied_from needs scales"),
+        ({"nps_responses": "first"}, "nps_responses must be"),
+        ({"reporting_currency": "EUR'; drop table x; --"}, "reporting_currency must be"),
+        ({"reporting_time_zone": "Mars/Olympus"}, "reporting_time_zone must be"),
+        ({"as_of_date": "2025-02-29"}, "as_of_date must be a day"),
+        ({"as_of_date": "31/12/2025"}, "as_of_date must be a day"),
+        ({"allow_empty_inputs": "yes"}, "allow_empty_inputs must be true or false"),
+    ],
+)
+def test_a_wrong_setting_is_told(project, vars, told):
+    assert any(told in fault for fault in project.setting_faults(vars)), told
+
+
+def test_right_settings_are_not_refused(project):
+    for vars in (
+        {},
+        {"as_of_date": "2024-02-29", "csat_satisfied_from": {"-2-2": 1, "1-7": 5.5}},
+        {"segment_dimensions": [], "period_grains": ["week"], "csat_satisfied_share": 1},
+    ):
+        assert project.setting_faults(vars) == []
+
+
+def test_vars_are_json_and_folders_are_the_callers(tmp_path):
+    assert read_vars("", "", tmp_path) == {}
+    assert read_vars("a b", '{"minimum_responses": 3}', tmp_path) == {
+        "minimum_responses": 3,
+        "raw_data": str(tmp_path / "a b"),
+    }
+    assert read_vars("", '{"raw_data": "/x"}', tmp_path) == {"raw_data": "/x"}
+    for wrong in ("{reporting_currency: USD}", "[1]"):
+        with pytest.raises(click.ClickException, match="VARS is no JSON"):
+            read_vars("", wrong, tmp_path)
+
+
+def test_make_builds_from_anywhere(tmp_path):
+    """make -C, a folder relative to the caller, and the summary at the end."""
+    if Path(sys.prefix) != PROJECT / ".venv":
+        pytest.skip("make would install its own environment: these tests run in another one")
+    name = "my {{ data }} o'clock"
+    write(tmp_path / name, clean())
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")} | {
+        "LOYALTY_WAREHOUSE": "out/loyalty.duckdb",
+        "LOYALTY_PUBLISHED": "out/published.duckdb",
+        "DBT_TARGET_PATH": str(tmp_path / "target"),
+        "DBT_LOG_PATH": str(tmp_path / "logs"),
+        "PWD": str(tmp_path),
+    }
+    settings = json.dumps({"reporting_currency": "USD", "period_grains": ["month", "week"]})
+    done = subprocess.run(
+        ["make", "-C", str(PROJECT), "build", f"RAW_DATA={name}", f"VARS={settings}"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The last complete month, from 2025-01-01" in done.stdout
+    assert "rules checked, no warnings" in done.stdout
+    with duckdb.connect(str(tmp_path / "out" / "published.duckdb"), read_only=True) as con:
+        [row] = con.execute("select reporting_currency from marts.published_build").fetchall()
+    assert row == ("USD",)
+
+
+def test_a_second_build_publishes_the_same_rows(dbt, tmp_path):
+    folder = write(tmp_path / "clean", clean())
+    sets = []
+    for _ in range(2):
+        run = dbt("build", vars=folder)
+        assert run.exit_code == 0, run.output
+        with duckdb.connect(run.published, read_only=True) as con:
+            sets.append([con.execute(f"select * from marts.{mart}").fetchall() for mart in MARTS])
+    assert sets[0] == sets[1]
+
+
+def test_versions_agree():
+    project = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))
+    package = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
+    assert project["version"] == package["project"]["version"]
+
+
+def test_requirements_are_pinned_with_hashes_and_without_an_index():
+    for name in ("runtime", "dev"):
+        text = (PROJECT / "requirements" / f"{name}.txt").read_text("utf-8")
+        assert "://" not in text
+        pinned = re.findall(r"^[a-z][^ ]*==.*\n(.*)", text, re.MULTILINE)
+        assert len(pinned) > 50
+        assert all(line.startswith("    --hash=sha256:") for line in pinned)
+
+
+def test_seeds_have_the_contracts_columns():
+    for name, columns in INPUTS.items():
+        header = (PROJECT / "seeds" / f"{name}.csv").read_text("utf-8").splitlines()[0]
+        assert header == ",".join(columns)
+
+
+def test_the_readme_shows_what_comes_out(demo_build):
+    """The query of the README prints the table that stands below it."""
+    readme = (PROJECT / "README.md").read_text("utf-8")
+    shown = re.search(r'customer-loyalty query "([^"]+)"\n(.*?)```', readme, re.DOTALL)
+    sql, table = shown.groups()
+    done = subprocess.run(
+        [sys.executable, "-m", "customer_loyalty", "query", sql],
+        env={**os.environ, "LOYALTY_PUBLISHED": demo_build.published},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.stdout.strip() == table.strip()
