@@ -10,6 +10,7 @@ import codecs
 import csv
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,13 @@ def find_files(folder: str | None, name: str) -> list[Path]:
         names = ", ".join(path.name for path in mine)
         raise FileFault(f"{root}: {names} are all called {name}. Keep one of them.")
     if not mine:
-        alike = [path.name for path in entries if path.name.startswith(name)]
+        # A name that is nearly right is more likely this input than another file.
+        alike = [
+            path.name
+            for path in entries
+            if path.name.partition(".")[0] not in INPUTS or path.name.startswith(f"{name}.")
+            if get_close_matches(path.name.partition(".")[0].lower(), [name], cutoff=0.85)
+        ]
         if name not in REQUIRED and not alike:
             return []
         found = ", ".join(path.name for path in entries) or "nothing"
@@ -82,7 +89,13 @@ def find_files(folder: str | None, name: str) -> list[Path]:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    entries = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
+    entries = sorted(
+        path
+        for path in folder.iterdir()
+        # Writers leave marks such as _SUCCESS beside their files.
+        if not path.name.startswith(".")
+        and (path.suffix.lower() in SUFFIXES or not path.name.startswith("_"))
+    )
     strange = [path.name for path in entries if path.suffix.lower() not in SUFFIXES]
     if strange or any(path.is_dir() for path in entries):
         names = ", ".join(strange or [path.name for path in entries if path.is_dir()])
@@ -144,11 +157,14 @@ def read_header(path: Path) -> list[str]:
         raise FileFault(f"{path}: is UTF-16 or binary. Save it as UTF-8 text.")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return [column.strip() for column in next(csv.reader(file, strict=True))]
+            header = next(csv.reader(file, strict=True), [])
     except UnicodeDecodeError:
         raise FileFault(f"{path}: is not UTF-8. Save it as UTF-8 text.") from None
     except csv.Error as error:
         raise FileFault(f"{path}: the header can't be read: {error}.") from None
+    if not header:
+        raise FileFault(f"{path}: the first line, where the header belongs, is empty.")
+    return [column.strip() for column in header]
 
 
 def _check_columns(path: Path, name: str, found: Sequence[str]) -> None:
@@ -175,6 +191,7 @@ def _in_short(error: duckdb.Error) -> str:
                 ("unterminated quote|quoted value|quote should be", "a double quote is not closed"),
                 ("Expected Number of Columns", "the number of columns is not the header's"),
                 ("unicode|utf-8", "it is not UTF-8; save the file as UTF-8 text"),
+                ("state machine reached an invalid state", "some lines end in CRLF and some in LF"),
                 ("Maximum line size", "a line is longer than 16 MB"),
                 ("magic bytes|parquet", "it is no readable Parquet file"),
             )

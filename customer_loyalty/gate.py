@@ -11,14 +11,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, fields, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from customer_loyalty.contract import INPUTS, REQUIRED
+from customer_loyalty.contract import INPUTS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -73,20 +73,22 @@ def check(
     *,
     countries: DuckDBPyRelation,
     languages: DuckDBPyRelation,
-    allow_empty_inputs: bool,
 ) -> DuckDBPyRelation:
     """The results of this dbt run, as the relation that ``gx_validation_results`` is made of.
 
-    countries, languages: the reference seeds, codes in their first column. Results carry by which
-    dbt run their input was staged, so that another staging counts as unchecked.
+    countries, languages: the reference seeds, codes in their first column. What else is to know of
+    the run stands in the table ``this_check``, written by a hook. Results carry by which dbt run
+    their input was staged, so that another staging counts as unchecked.
     """
-    from dbt_common.invocation import get_invocation_id
-
+    run_id, now, sources, allow_empty_inputs = con.execute(
+        "select run_id, checked_at, sources, allow_empty_inputs from this_check"
+    ).fetchall()[0]
     staged_by = dict(con.execute(f"select input, staged_by from {LEDGER}").fetchall())
     results = validate(
         con,
-        run_id=get_invocation_id(),
-        now=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+        run_id=run_id,
+        now=now,
+        sources=sources.split(","),
         countries=[row[0] for row in countries.fetchall()],
         languages=[row[0] for row in languages.fetchall()],
         allow_empty_inputs=allow_empty_inputs,
@@ -118,33 +120,33 @@ def validate(
     *,
     run_id: str,
     now: datetime,
+    sources: list[str],
     countries: list[str],
     languages: list[str],
     allow_empty_inputs: bool = False,
 ) -> list[Result]:
     """Every rule's result on the staged tables, in the order of the suites.
 
-    now: the clock of the run, UTC without offset. Raises GateError where a rule can't be judged.
+    now: the clock of the run, UTC without offset. sources: those that must have rows in the
+    required inputs. Raises GateError where a rule can't be judged.
     """
     parameters = {
         "now": now,
+        "sources": [] if allow_empty_inputs else sources,
         "countries": countries,
         "languages": languages,
         "reserved_segments": list(RESERVED_SEGMENTS),
     }
     results = []
     for name, judge in _judges(con):
-        least = 0 if allow_empty_inputs or name not in REQUIRED else 1
         rows = con.execute(f"select count(*) from {staged_table(name)}").fetchall()[0][0]
         suite = load_suite(name)
-        passed = judge(suite, {**parameters, "least_rows": least})
+        passed = judge(suite, parameters)
         failed = [
             rule for rule in suite["expectations"] if not passed[rule["meta"]["rule"]].success
         ]
         # Counts and examples cost several statements a rule: only for rules that failed.
-        details = judge(
-            {**suite, "expectations": failed}, {**parameters, "least_rows": least}, summary=True
-        )
+        details = judge({**suite, "expectations": failed}, parameters, summary=True)
         for rule in suite["expectations"]:
             meta = rule["meta"]
             detail = details[meta["rule"]].result if meta["rule"] in details else {}
@@ -235,12 +237,20 @@ def _judges(con: Any) -> Iterator[tuple[str, Any]]:
                     }
                 for rule in suite["expectations"]:
                     result = results.get(rule["meta"]["rule"])
-                    raised = result and (result.exception_info or {}).get("exception_message")
-                    if result is None or raised:
+                    raised = _raised(result.exception_info) if result else "it is missing"
+                    if raised:
                         raise GateError(f"{rule['meta']['rule']} gave no result: {raised}")
                 return results
 
             yield name, judge
+
+
+def _raised(exception_info: Mapping[str, Any] | None) -> str | None:
+    """What Great Expectations met instead of a result: told once, or by metric."""
+    info = exception_info or {}
+    told = [info, *(value for value in info.values() if isinstance(value, Mapping))]
+    raised = [str(one.get("exception_message")) for one in told if one.get("raised_exception")]
+    return raised[0] if raised else None
 
 
 def _grouped(name: str, rules: list[dict], summary: bool) -> list[tuple[list[str], list[dict]]]:
@@ -294,7 +304,15 @@ def _examples(name: str, rows: list[dict[str, Any]]) -> str:
 
 def _key_text(value: Any) -> str:
     text = "empty" if value is None else str(value)
+    if re.search(r"[@\s]", text):
+        # An address as an id, or a name that a broken quote shifted here.
+        return f"looks like {_shape(text)}"
     return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _shape(text: str) -> str:
+    """Text without what it says: digits are 9, punctuation stays, all else is a."""
+    return re.sub(r"[^\x00-\x7f]|[A-Za-z]", "a", re.sub(r"\d", "9", text[:40]))
 
 
 def _shown(column: str, value: Any) -> str | None:
@@ -309,6 +327,5 @@ def _shown(column: str, value: Any) -> str | None:
     if value is None:
         return None
     if column.startswith("_uncast_"):
-        shape = re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", str(value)[:40]))
-        return f"looks like {shape}"
+        return f"looks like {_shape(str(value))}"
     return str(value) if re.fullmatch("[A-Z]{3}", str(value)) and "currency" in column else None

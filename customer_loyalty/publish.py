@@ -6,13 +6,17 @@ wrong before the rename leaves the published file as it was.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import duckdb
 
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.errors import Refusal
@@ -34,7 +38,7 @@ MARTS = (
 # Written in a form that older readers open too.
 STORAGE_VERSION = "v1.0.0"
 # DuckDB reads "marts.nps" as database marts, should a file be called so.
-SCHEMAS = ("marts", "quality", "main", "temp", "system")
+SCHEMAS = ("marts", "quality", "main", "temp", "system", "publish_new")
 
 
 class PublishFault(Refusal):
@@ -75,23 +79,40 @@ def replace_file(con: DuckDBPyConnection, target: Path, row: dict[str, tuple[str
     """Write the marts, the gate's results and ``published_build`` to a new file, and rename it.
 
     The file keeps the mode and, where that is allowed, the owner of the one that it replaces.
+    Another build that publishes to the same file waits. Raises PublishFault.
     """
     _check_target(con, target)
-    _remove_leftovers(target)
-    new = target.with_name(f"{target.name}.new-{os.getpid()}")
+    new = target.with_name(f"{target.name}.new")
     try:
-        _write(con, new, row)
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
-        if target.exists():
-            _take_over(target, new)
-        os.replace(new, target)
-        _sync_folder(target.parent)
-    except OSError as error:
-        raise PublishFault(f"{target}: not replaced: {error.strerror or error}.") from None
-    finally:
-        new.unlink(missing_ok=True)
-        _wal(new).unlink(missing_ok=True)
+        with _alone(target):
+            # Nobody else writes here now: what is left is of a build that died before its rename.
+            _remove(new)
+            try:
+                _write(con, new, row)
+                with new.open("rb") as file:
+                    os.fsync(file.fileno())
+                if target.exists():
+                    _take_over(target, new)
+                os.replace(new, target)
+                _sync_folder(target.parent)
+            finally:
+                _remove(new)
+    except (OSError, duckdb.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PublishFault(f"{target}: not replaced: {reason}") from None
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Hold a lock beside the target; it is gone with the process that holds it."""
+    with target.with_name(f".{target.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _remove(new: Path) -> None:
+    new.unlink(missing_ok=True)
+    _wal(new).unlink(missing_ok=True)
 
 
 def _check_target(con: DuckDBPyConnection, target: Path) -> None:
@@ -118,24 +139,6 @@ def _check_target(con: DuckDBPyConnection, target: Path) -> None:
         raise PublishFault(f"{target.parent}: can't be made: {error.strerror}.") from None
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Remove new files of builds that died before their rename."""
-    for leftover in target.parent.glob(f"{_no_glob(target.name)}.new-*"):
-        pid = leftover.name.removesuffix(".wal").rpartition("-")[2]
-        if pid.isdigit() and not _is_running(int(pid)):
-            leftover.unlink(missing_ok=True)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid != os.getpid()
-
-
 def _write(con: DuckDBPyConnection, new: Path, row: dict[str, tuple[str, Any]]) -> None:
     # A cursor of its own: dbt's transaction can write to one database only, the working one.
     with con.cursor() as cursor:
@@ -151,7 +154,9 @@ def _write(con: DuckDBPyConnection, new: Path, row: dict[str, tuple[str, Any]]) 
             _create_row(cursor, "table publish_new.marts.published_build", row)
             cursor.execute("checkpoint publish_new")
         finally:
-            cursor.execute("detach publish_new")
+            # Should this fail too, on a full disk say, the first error is the one to tell.
+            with suppress(duckdb.Error):
+                cursor.execute("detach publish_new")
     if _wal(new).exists():
         raise PublishFault(f"{new}: the new file is not whole. Build again.")
 
@@ -191,7 +196,3 @@ def _value(con: Any, sql: str) -> Any:
 
 def _wal(path: Path) -> Path:
     return path.with_name(f"{path.name}.wal")
-
-
-def _no_glob(name: str) -> str:
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

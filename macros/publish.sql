@@ -41,7 +41,7 @@
         {{ dbt.string_literal(dbt.escape_single_quotes(reason)) if reason else 'cast(null as varchar)' }}
             as not_published_because,
         '{{ enabled_sources() | join(",") }}' as sources,
-        '{{ var("reporting_currency") }}' as reporting_currency,
+        '{{ setting("reporting_currency") }}' as reporting_currency,
         {{ dbt.string_literal(dbt.escape_single_quotes(published_path())) }} as published_path
     {%- endif -%}
 {%- endmacro %}

@@ -21,13 +21,13 @@
     )
 {%- endmacro %}
 
-{# Whether `text` matches a regular expression (POSIX style, no look-around). #}
+{# Whether all of `text` matches a regular expression (POSIX style, no look-around). #}
 {% macro matches(text, pattern) -%}
     {{ return(adapter.dispatch('matches', 'customer_loyalty')(text, pattern)) }}
 {%- endmacro %}
 
 {% macro default__matches(text, pattern) -%}
-    ({{ text }} ~ '{{ pattern }}')
+    ({{ text }} ~ '^({{ pattern }})$')
 {%- endmacro %}
 
 {% macro duckdb__matches(text, pattern) -%}
@@ -36,7 +36,7 @@
 
 {# A plain number: digits, a point. Digits that the type can't hold make it NULL; zeros beyond the scale are no loss. #}
 {% macro text_to_decimal(text, precision, scale) -%}
-    {%- set pattern = '^[+-]?0*([0-9]{1,' ~ (precision - scale) ~ '}([.][0-9]{0,' ~ scale ~ '}0*)?|[.][0-9]{1,' ~ scale ~ '}0*)$' -%}
+    {%- set pattern = '[+-]?0*([0-9]{1,' ~ (precision - scale) ~ '}([.][0-9]{0,' ~ scale ~ '}0*)?|[.][0-9]{1,' ~ scale ~ '}0*)' -%}
     {{ return(adapter.dispatch('text_to_decimal', 'customer_loyalty')(text, pattern, precision, scale)) }}
 {%- endmacro %}
 
@@ -50,7 +50,7 @@
 {%- endmacro %}
 
 {% macro default__text_to_integer(text) -%}
-    case when {{ matches(text, '^[+-]?0*[0-9]{1,9}([.]0*)?$') }} then cast(cast({{ text }} as decimal(10, 0)) as integer) end
+    case when {{ matches(text, '[+-]?0*[0-9]{1,9}([.]0*)?') }} then cast(cast({{ text }} as decimal(10, 0)) as integer) end
 {%- endmacro %}
 
 {# An ISO 8601 calendar date, YYYY-MM-DD; midnight after it (as Parquet writers do) is no loss. #}
@@ -60,7 +60,7 @@
 
 {% macro duckdb__text_to_date(text) -%}
     case
-        when {{ matches(text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]00:00(:00([.]0+)?)?)?$') }}
+        when {{ matches(text, '[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]00:00(:00([.]0+)?)?)?') }}
             then try_cast(left({{ text }}, 10) as date)
     end
 {%- endmacro %}
@@ -71,13 +71,19 @@
 {%- endmacro %}
 
 {% macro duckdb__text_to_timestamp(text) -%}
-    {%- set local = '[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-2][0-9]:[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6}0*)?)?)?' -%}
-    {%- set offset = '(Z|[+-][0-9]{2}(:?[0-9]{2})?)' -%}
-    {#- A cast to timestamp would drop the offset, one to timestamptz would take a missing one from the session. -#}
+    {%- set minutes = '[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-2][0-9]:[0-5][0-9]' -%}
+    {%- set seconds = ':[0-5][0-9]([.][0-9]{1,6}0*)?' -%}
+    {%- set offset = '(Z|[+-][0-9]{2}(:?[0-5][0-9])?)' -%}
+    {#- A cast to timestamp would drop the offset; one to timestamptz takes a missing one from the session, and none
+        right after the minutes. -#}
     case
-        when {{ matches(text, local) }}
+        when {{ matches(text, '[0-9]{4}-[0-9]{2}-[0-9]{2}') }}
             then try_cast({{ text }} as timestamp)
-        when {{ matches(text, local ~ offset) }}
+        when {{ matches(text, minutes ~ '(' ~ seconds ~ ')?') }}
+            then try_cast({{ text }} as timestamp)
+        when {{ matches(text, minutes ~ seconds ~ offset) }}
             then try_cast({{ text }} as timestamptz) at time zone 'UTC'
+        when {{ matches(text, minutes ~ offset) }}
+            then try_cast(left({{ text }}, 16) || ':00' || substr({{ text }}, 17) as timestamptz) at time zone 'UTC'
     end
 {%- endmacro %}

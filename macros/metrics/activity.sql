@@ -1,6 +1,6 @@
 {# The last day on which an order keeps its customer active: the order's own day is the first of the window. #}
 {% macro active_until(ordered_on) -%}
-    {{ add_days(ordered_on, var('activity_window_days') - 1) }}
+    {{ add_days(ordered_on, setting('activity_window_days') - 1) }}
 {%- endmacro %}
 
 {# Days of an activity interval, which ends on the as-of date at the latest. #}

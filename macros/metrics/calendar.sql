@@ -3,7 +3,7 @@
     follow fiscal_year_start_month.
 #}
 {% macro period_start(grain, date) -%}
-    {%- set shift = (var('fiscal_year_start_month') - 1) if grain in ['quarter', 'year'] else 0 -%}
+    {%- set shift = (setting('fiscal_year_start_month') - 1) if grain in ['quarter', 'year'] else 0 -%}
     {%- if shift -%}
         {{ add_months(first_day_of(grain, add_months(date, -shift)), shift) }}
     {%- else -%}
@@ -27,5 +27,5 @@
 
 {# Whether a period is burn-in: it starts before one order's activity, from the first order on, could have run out. #}
 {% macro is_burn_in(period_start, first_order_on) -%}
-    coalesce({{ period_start }} < {{ add_days(first_order_on, var('activity_window_days')) }}, false)
+    coalesce({{ period_start }} < {{ add_days(first_order_on, setting('activity_window_days')) }}, false)
 {%- endmacro %}

@@ -55,14 +55,14 @@
     latest_per_customer the last of each customer (the higher response_id, as text, breaks a tie; every anonymous
     answer is somebody's last).
 #}
-{% macro is_answer_used() -%}
-    {%- if var('nps_responses') == 'all' -%}
+{% macro is_answer_used(customer_key, period, responded_at, response_id) -%}
+    {%- if setting('nps_responses') == 'all' -%}
     true
     {%- else -%}
-    answers.customer_key is null
+    {{ customer_key }} is null
     or row_number() over (
-        partition by calendar.period_grain, calendar.period_start, answers.customer_key
-        order by answers.responded_at desc, answers.response_id desc
+        partition by {{ period | join(', ') }}, {{ customer_key }}
+        order by {{ responded_at }} desc, {{ response_id }} desc
     ) = 1
     {%- endif -%}
 {%- endmacro %}

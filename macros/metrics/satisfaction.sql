@@ -9,26 +9,27 @@
 
 {# Whether a score reaches a share of its scale; in exact decimals, so that 3.4 on 2 to 4 does reach 0.7. #}
 {% macro reaches_share(score, scale_min, scale_max, share) -%}
-    {{ score }} - {{ scale_min }} >= cast('{{ share }}' as decimal(18, 9)) * ({{ scale_max }} - {{ scale_min }})
+    {{ score }} - {{ scale_min }}
+    >= cast('{{ share }}' as decimal(20, 18)) * cast({{ scale_max }} - {{ scale_min }} as decimal(18, 0))
 {%- endmacro %}
 
 {# Whether an answer is satisfied: csat_satisfied_from names a score for some scales, csat_satisfied_share a share. #}
 {% macro is_satisfied(score, scale_min, scale_max) -%}
-    {%- if var('csat_satisfied_from') -%}
+    {%- if setting('csat_satisfied_from') -%}
     case cast({{ scale_min }} as {{ dbt.type_string() }}) || '-' || cast({{ scale_max }} as {{ dbt.type_string() }})
-        {%- for scale, least_score in var('csat_satisfied_from').items() %}
+        {%- for scale, least_score in setting('csat_satisfied_from').items() %}
         when '{{ scale }}' then {{ score }} >= {{ least_score }}
         {%- endfor %}
-        else {{ reaches_share(score, scale_min, scale_max, var('csat_satisfied_share')) }}
+        else {{ reaches_share(score, scale_min, scale_max, setting('csat_satisfied_share')) }}
     end
     {%- else -%}
-    {{ reaches_share(score, scale_min, scale_max, var('csat_satisfied_share')) }}
+    {{ reaches_share(score, scale_min, scale_max, setting('csat_satisfied_share')) }}
     {%- endif -%}
 {%- endmacro %}
 
 {# Whether an effort answer is easy. #}
 {% macro is_easy(score, scale_min, scale_max) -%}
-    {{ reaches_share(score, scale_min, scale_max, var('ces_easy_share')) }}
+    {{ reaches_share(score, scale_min, scale_max, setting('ces_easy_share')) }}
 {%- endmacro %}
 
 {#
@@ -64,11 +65,21 @@ counted as (
         answers.channel,
         count(*) as responses,
         sum(case when {{ is_hit }} then 1 else 0 end) as {{ hits }},
-        sum(answers.score_share) as score_shares
+        -- exact, because a sum of doubles depends on the order in which threads add them
+        sum(cast(answers.score_share as decimal(38, 18))) as score_shares
     from answers
     inner join calendar on answers.responded_on = calendar.calendar_on
     where answers.survey_type = '{{ survey_type }}'
-    group by 1, 2, 3, 4, 5, 6, 7, 8, 9
+    group by
+        calendar.period_grain,
+        calendar.period_start,
+        calendar.period_end,
+        calendar.is_complete_period,
+        answers.country,
+        answers.language,
+        answers.acquisition_channel,
+        answers.source_system,
+        answers.channel
 
 ),
 
@@ -102,5 +113,5 @@ from segmented
 
 {# Whether a cell has enough answers to be shown. #}
 {% macro is_reportable(responses) -%}
-    {{ responses }} >= {{ var('minimum_responses') }}
+    {{ responses }} >= {{ setting('minimum_responses') }}
 {%- endmacro %}

@@ -31,6 +31,18 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# Hook of gx_validation_results: tells its Python what only Jinja knows. #}
+{% macro note_this_check() -%}
+    {%- if execute -%}
+    create or replace temp table this_check as
+    select
+        '{{ invocation_id }}' as run_id,
+        {{ run_started_at_utc() }} as checked_at,
+        '{{ enabled_sources() | join(",") }}' as sources,
+        {{ setting('allow_empty_inputs') }} as allow_empty_inputs
+    {%- endif -%}
+{%- endmacro %}
+
 {#
     Ends the model unless the gate is open: every input was checked after it was staged, and no rule that stops (or
     that would quarantine) is broken. The results are read by their relation's own name: under --empty a ref is an
@@ -66,20 +78,22 @@
 
     broken as (
         select
-            *,
+            results.*,
             row_number() over (
-                order by case action when 'stop' then 1 else 2 end, input, rule
+                order by case results.action when 'stop' then 1 else 2 end, results.input, results.rule
             ) as place
-        from {{ results }}
-        where not success and action in ('stop', 'quarantine')
+        from {{ results }} as results
+        inner join {{ staging_ledger() }} as ledger
+            on results.input = ledger.input and results.staged_by = ledger.staged_by
+        where not results.success and results.action in ('stop', 'quarantine')
     ),
 
     told as (
         select
             string_agg(
-                input || '.' || coalesce(column_name, '*') || '  ' || rule || ' (' || action || ')  '
+                input || '.' || column_name || '  ' || rule || ' (' || action || ')  '
                 || case
-                    when element_count = 0 then 'no rows'
+                    when unexpected_count = 0 then 'no rows'
                     else unexpected_count || ' of ' || element_count || ' rows'
                 end
                 || {{ new_line }} || '    ' || says || ' ' || remedy

@@ -1,29 +1,31 @@
 {#-
-    The settings (vars) as the models read them. check_settings() refuses a wrong value before anything is built.
+    The settings (vars) as the models read them: none is read that was not checked.
 -#}
+
+{# A setting's value. Raises a compilation error where any setting is wrong. #}
+{% macro setting(name) -%}
+    {%- do check_settings() -%}
+    {{ return(var(name)) }}
+{%- endmacro %}
 
 {# The enabled sources, in the order in which they are unioned. Setting raw_data means [files]. #}
 {% macro enabled_sources() -%}
-    {%- if var('raw_data') and 'files' not in var('sources') -%}
-        {{ return(['files']) }}
-    {%- endif -%}
-    {{ return(var('sources')) }}
+    {%- set sources = setting('sources') -%}
+    {{ return(['files'] if var('raw_data') and 'files' not in sources else sources) }}
 {%- endmacro %}
 
 {# The dimensions of the survey marts: those of the other marts, and the survey's own channel. #}
 {% macro survey_dimensions() -%}
-    {{ return(var('segment_dimensions') + ['channel']) }}
+    {{ return(setting('segment_dimensions') + ['channel']) }}
 {%- endmacro %}
 
 {# Every fault in the settings, in one message; raises a compilation error. #}
 {% macro check_settings() -%}
-    {%- if execute -%}
-        {%- set faults = setting_faults() -%}
-        {%- if faults -%}
-            {%- do exceptions.raise_compiler_error(
-                'Settings (vars) that can not be used:\n  - ' ~ faults | join('\n  - ')
-            ) -%}
-        {%- endif -%}
+    {%- set faults = setting_faults() -%}
+    {%- if faults -%}
+        {%- do exceptions.raise_compiler_error(
+            'Settings (vars) that can not be used:\n  - ' ~ faults | join('\n  - ')
+        ) -%}
     {%- endif -%}
 {%- endmacro %}
 
@@ -79,7 +81,7 @@
     {%- if not var('sources') -%}
         {%- do faults.append('sources names no source') -%}
     {%- endif -%}
-    {%- if 'files' in enabled_sources() and not var('raw_data') -%}
+    {%- if 'files' in var('sources') and not var('raw_data') -%}
         {%- do faults.append('sources has files, but raw_data names no folder') -%}
     {%- endif -%}
     {%- if not var('period_grains') -%}
@@ -104,12 +106,29 @@
         {%- do faults.append("csat_satisfied_from must be a mapping such as {'1-4': 3}; found " ~ var('csat_satisfied_from')) -%}
     {%- else -%}
         {%- for scale, score in var('csat_satisfied_from').items() -%}
-            {%- if not modules.re.fullmatch('-?[0-9]+--?[0-9]+', scale | string) or score is boolean or score is not number -%}
-                {%- do faults.append("csat_satisfied_from needs scales such as '1-4' with a number each; found " ~ scale ~ ': ' ~ score) -%}
+            {%- if not is_score_of_scale(scale, score) -%}
+                {%- do faults.append(
+                    "csat_satisfied_from needs scales such as '1-4', each with a score of it; found " ~ scale ~ ': ' ~ score
+                ) -%}
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}
+    {#- DuckDB calls a database by its file's name, and reads marts.nps as database marts, should one be called so. -#}
+    {%- set schemas = ['raw', 'reference', 'staging', 'quality', 'inputs', 'intermediate', 'marts', 'main', 'temp', 'system'] -%}
+    {%- if target.type == 'duckdb' and target.database | lower in schemas -%}
+        {%- do faults.append('LOYALTY_WAREHOUSE names a file called ' ~ target.database ~ ', as a schema is: choose another name') -%}
+    {%- endif -%}
     {{ return(faults) }}
+{%- endmacro %}
+
+{# Whether `scale` is written as the models write it (1-4, -2-2) and `score` stands on it. #}
+{% macro is_score_of_scale(scale, score) -%}
+    {%- set parts = modules.re.fullmatch('(0|-?[1-9][0-9]*)-(0|-?[1-9][0-9]*)', scale | string) -%}
+    {%- if not parts or score is boolean or score is not number -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- set scale_min, scale_max = parts.groups() | map('int') -%}
+    {{ return(scale_min < scale_max and scale_min <= score and score <= scale_max) }}
 {%- endmacro %}
 
 {% macro is_iso_date(value) -%}

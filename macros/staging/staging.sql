@@ -2,13 +2,37 @@
     What every staged input does alike: union the enabled sources, trim, cast, and keep what can not be cast.
 -#}
 
+{# The columns of each entity in the input contract. #}
+{% macro contract_columns(entity) -%}
+    {{ return({
+        'customers': [
+            'customer_id', 'signed_up_at', 'email', 'full_name', 'country_code', 'language_code', 'acquisition_channel',
+        ],
+        'orders': [
+            'order_id', 'customer_id', 'ordered_at', 'status', 'currency_code', 'amount', 'refunded_amount',
+        ],
+        'surveys': [
+            'response_id', 'customer_id', 'survey_type', 'responded_at', 'score', 'scale_min', 'scale_max', 'channel',
+            'language_code', 'comment',
+        ],
+        'exchange_rates': ['currency_code', 'rate_date', 'rate_to_reporting'],
+        'subscriptions': [
+            'subscription_id', 'customer_id', 'started_on', 'ended_on', 'monthly_amount', 'currency_code',
+        ],
+    }[entity]) }}
+{%- endmacro %}
+
 {# The rows of one entity of all enabled sources. Every source delivers the input contract's columns, as text. #}
 {% macro union_sources(entity) -%}
     {%- for source in enabled_sources() %}
     {{ 'union all' if not loop.first }}
     select
         '{{ source }}' as source_system,
-        *
+        {%- for column in contract_columns(entity) %}
+        {{ column }},
+        {%- endfor %}
+        _source_file,
+        _source_row
     from {{ ref('stg_' ~ source ~ '__' ~ entity) }}
     {%- endfor %}
 {%- endmacro %}
@@ -18,47 +42,13 @@
     case when {{ typed }} is null then {{ text }} end
 {%- endmacro %}
 
-{# The key of a customer: a hash of (source_system, customer_id), the same in every build; NULL without an id. #}
-{% macro customer_key(source_system='source_system', customer_id='customer_id') -%}
-    {#- A source's name has no colon, so the joined text is as unique as the pair. -#}
-    {{ dbt.hash(source_system ~ " || ':' || " ~ customer_id) }}
-{%- endmacro %}
-
-{#
-    Select: the exchange rate to the reporting currency in force on each day asked for.
-    days: a relation with source_system, currency_code and rate_on, no duplicates. rates: one with source_system,
-    currency_code, rate_date and rate_to_reporting. The latest rate on or before the day is used; the reporting
-    currency is 1, whatever a row says. NULL where there is no rate yet.
-    A range join of days and rates stays small: days are (currency, day) pairs, not orders.
-#}
-{% macro rates_in_force(days, rates) -%}
+{# Select: one row per customer id of staged_customers, however often it was delivered. #}
+{% macro known_customers() -%}
     select
-        days.source_system,
-        days.currency_code,
-        days.rate_on,
-        case
-            when days.currency_code = '{{ var("reporting_currency") }}' then cast(1 as decimal(18, 10))
-            {#- Two rows of one currency and date are a fault that stops; until then they must not double an order. #}
-            else max(rates.rate_to_reporting)
-        end as rate_to_reporting
-    from (
-        select
-            days.source_system,
-            days.currency_code,
-            days.rate_on,
-            max(rates.rate_date) as rate_date
-        from {{ days }} as days
-        left join {{ rates }} as rates
-            on
-                days.source_system = rates.source_system
-                and days.currency_code = rates.currency_code
-                and days.rate_on >= rates.rate_date
-        group by days.source_system, days.currency_code, days.rate_on
-    ) as days
-    left join {{ rates }} as rates
-        on
-            days.source_system = rates.source_system
-            and days.currency_code = rates.currency_code
-            and days.rate_date = rates.rate_date
-    group by days.source_system, days.currency_code, days.rate_on
+        source_system,
+        customer_id,
+        max(signed_up_at) as signed_up_at
+    from {{ ref('staged_customers') }}
+    where customer_id is not null
+    group by source_system, customer_id
 {%- endmacro %}

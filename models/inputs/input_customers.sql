@@ -21,6 +21,6 @@ select
 
     ---------- times
     signed_up_at,
-    {{ local_date('signed_up_at', var('reporting_time_zone')) }} as signed_up_on
+    {{ local_date('signed_up_at', setting('reporting_time_zone')) }} as signed_up_on
 
 from staged

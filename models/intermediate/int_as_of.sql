@@ -18,11 +18,11 @@ subscriptions as (
 
 ),
 
-{% if var('as_of_date') is not none %}
+{% if setting('as_of_date') is not none %}
 
 as_of as (
 
-    select cast('{{ var("as_of_date") }}' as date) as as_of_date
+    select cast('{{ setting("as_of_date") }}' as date) as as_of_date
 
 ),
 
@@ -53,7 +53,9 @@ as_of as (
             (
                 select max(contract_dates.contract_on)
                 from contract_dates
-                where contract_dates.contract_on <= {{ local_date(run_started_at_utc(), var('reporting_time_zone')) }}
+                where
+                    contract_dates.contract_on
+                    <= {{ local_date(run_started_at_utc(), setting('reporting_time_zone')) }}
             )
         ) as as_of_date
 

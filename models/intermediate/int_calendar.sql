@@ -58,7 +58,7 @@ days as (
 
 starts as (
 
-    {%- for grain in var('period_grains') %}
+    {%- for grain in setting('period_grains') %}
     {{ 'union all' if not loop.first }}
     select
         '{{ grain }}' as period_grain,
@@ -76,7 +76,7 @@ periods as (
     select
         *,
         case period_grain
-            {%- for grain in var('period_grains') %}
+            {%- for grain in setting('period_grains') %}
             when '{{ grain }}' then {{ period_end(grain, 'period_start') }}
             {%- endfor %}
         end as period_end

@@ -28,7 +28,7 @@ windows as (
 
     select
         as_of_date,
-        {{ add_days('as_of_date', 1 - var('cltv_window_days')) }} as window_from
+        {{ add_days('as_of_date', 1 - setting('cltv_window_days')) }} as window_from
     from as_of
 
 ),

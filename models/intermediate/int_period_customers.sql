@@ -107,7 +107,7 @@ segmented as (
         'counted',
         keys=['period_grain', 'period_number'],
         measures=['customers_new', 'customers_reactivated', 'customers_lost', 'customers_passing'],
-        dimensions=var('segment_dimensions'),
+        dimensions=setting('segment_dimensions'),
     ) }}
 
 ),

@@ -6,9 +6,15 @@ period_customers as (
 
 ),
 
-period_revenue as (
+revenue_at_start as (
 
-    select * from {{ ref('int_period_revenue') }}
+    select * from {{ ref('int_revenue_at_start') }}
+
+),
+
+revenue_changes as (
+
+    select * from {{ ref('int_revenue_changes') }}
 
 ),
 
@@ -24,18 +30,24 @@ joined as (
 
     select
         period_customers.*,
-        coalesce(period_revenue.revenue_at_start, contracts.no_revenue) as revenue_at_start,
-        coalesce(period_revenue.revenue_lost, contracts.no_revenue) as revenue_lost,
-        coalesce(period_revenue.revenue_contraction, contracts.no_revenue) as revenue_contraction,
-        coalesce(period_revenue.revenue_expansion, contracts.no_revenue) as revenue_expansion
+        coalesce(revenue_at_start.revenue_at_start, contracts.no_revenue) as revenue_at_start,
+        coalesce(revenue_changes.revenue_lost, contracts.no_revenue) as revenue_lost,
+        coalesce(revenue_changes.revenue_contraction, contracts.no_revenue) as revenue_contraction,
+        coalesce(revenue_changes.revenue_expansion, contracts.no_revenue) as revenue_expansion
     from period_customers
     cross join contracts
-    left join period_revenue
+    left join revenue_at_start
         on
-            period_customers.period_grain = period_revenue.period_grain
-            and period_customers.period_number = period_revenue.period_number
-            and period_customers.dimension = period_revenue.dimension
-            and period_customers.segment = period_revenue.segment
+            period_customers.period_grain = revenue_at_start.period_grain
+            and period_customers.period_number = revenue_at_start.period_number
+            and period_customers.dimension = revenue_at_start.dimension
+            and period_customers.segment = revenue_at_start.segment
+    left join revenue_changes
+        on
+            period_customers.period_grain = revenue_changes.period_grain
+            and period_customers.period_number = revenue_changes.period_number
+            and period_customers.dimension = revenue_changes.dimension
+            and period_customers.segment = revenue_changes.segment
 
 )
 

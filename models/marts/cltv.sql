@@ -42,7 +42,7 @@ segmented as (
             'customers_lapsed',
             'historic_revenue',
         ],
-        dimensions=var('segment_dimensions'),
+        dimensions=setting('segment_dimensions'),
     ) }}
 
 ),

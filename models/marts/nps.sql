@@ -27,7 +27,12 @@ in_periods as (
         answers.source_system,
         answers.channel,
         {{ nps_group('answers.score') }} as nps_group,
-        {{ is_answer_used() }} as is_used
+        {{ is_answer_used(
+            customer_key='answers.customer_key',
+            period=['calendar.period_grain', 'calendar.period_start'],
+            responded_at='answers.responded_at',
+            response_id='answers.response_id',
+        ) }} as is_used
     from answers
     inner join calendar on answers.responded_on = calendar.calendar_on
 
@@ -51,7 +56,16 @@ counted as (
         sum(case when nps_group = 'detractor' then 1 else 0 end) as detractors
     from in_periods
     where is_used
-    group by 1, 2, 3, 4, 5, 6, 7, 8, 9
+    group by
+        period_grain,
+        period_start,
+        period_end,
+        is_complete_period,
+        country,
+        language,
+        acquisition_channel,
+        source_system,
+        channel
 
 ),
 

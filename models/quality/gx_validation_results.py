@@ -11,9 +11,4 @@ def model(dbt, session):
         dbt.ref("staged_subscriptions"),
     ):
         assert staged.columns
-    return check(
-        session,
-        countries=dbt.ref("countries"),
-        languages=dbt.ref("languages"),
-        allow_empty_inputs=dbt.config.get("allow_empty_inputs"),
-    )
+    return check(session, countries=dbt.ref("countries"), languages=dbt.ref("languages"))

@@ -8,9 +8,9 @@ sources as (
 
 ),
 
-customers as (
+known_customers as (
 
-    select * from {{ ref('staged_customers') }}
+    {{ known_customers() }}
 
 ),
 
@@ -63,21 +63,8 @@ dated as (
 
     select
         *,
-        {{ local_date('ordered_at_typed', var('reporting_time_zone')) }} as ordered_on
+        {{ local_date('ordered_at_typed', setting('reporting_time_zone')) }} as ordered_on
     from typed
-
-),
-
--- one row per customer id, however often it was delivered
-known_customers as (
-
-    select
-        source_system,
-        customer_id,
-        max(signed_up_at) as signed_up_at
-    from customers
-    where customer_id is not null
-    group by source_system, customer_id
 
 ),
 

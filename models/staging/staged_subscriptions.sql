@@ -8,9 +8,9 @@ sources as (
 
 ),
 
-customers as (
+known_customers as (
 
-    select * from {{ ref('staged_customers') }}
+    {{ known_customers() }}
 
 ),
 
@@ -55,16 +55,6 @@ typed as (
         {{ text_to_date('started_on') }} as started_on_typed,
         {{ text_to_date('ended_on') }} as ended_on_typed
     from cleaned
-
-),
-
-known_customers as (
-
-    select distinct
-        source_system,
-        customer_id
-    from customers
-    where customer_id is not null
 
 ),
 

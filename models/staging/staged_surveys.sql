@@ -8,9 +8,9 @@ sources as (
 
 ),
 
-customers as (
+known_customers as (
 
-    select * from {{ ref('staged_customers') }}
+    {{ known_customers() }}
 
 ),
 
@@ -55,19 +55,6 @@ typed as (
         {{ text_to_timestamp('responded_at') }} as responded_at_typed
     from cleaned
 
-),
-
--- one row per customer id, however often it was delivered
-known_customers as (
-
-    select
-        source_system,
-        customer_id,
-        max(signed_up_at) as signed_up_at
-    from customers
-    where customer_id is not null
-    group by source_system, customer_id
-
 )
 
 select
@@ -91,7 +78,7 @@ select
 
     ---------- times
     typed.responded_at_typed as responded_at,
-    {{ local_date('typed.responded_at_typed', var('reporting_time_zone')) }} as responded_on,
+    {{ local_date('typed.responded_at_typed', setting('reporting_time_zone')) }} as responded_on,
     known_customers.signed_up_at as customer_signed_up_at,
 
     ---------- what could not be cast

@@ -56,6 +56,9 @@ def test_csv_is_read_as_it_is(tmp_path, content, row):
     [
         ("", "without even a header"),
         ("currency_code,rate_date\nUSD,2025-01-01\n", "column rate_to_reporting is missing"),
+        (codecs.BOM_UTF8, "the first line, where the header belongs, is empty"),
+        ("\n" + RATES, "the first line, where the header belongs, is empty"),
+        (RATES + "USD,2025-01-01,1\r\n", "some lines end in CRLF and some in LF"),
         (RATES.replace(",", ";"), "separated by semicolons"),
         (RATES.replace(",", "\t"), "separated by tabs"),
         (RATES.encode("utf-16"), "UTF-16"),
@@ -92,8 +95,17 @@ def test_the_folder_must_be_there(tmp_path):
 
 def test_an_optional_input_may_be_missing_but_not_misspelt(tmp_path):
     assert land_rates(tmp_path) == []
-    rates(tmp_path, RATES, "raw_exchange_rates.xlsx")
-    with pytest.raises(FileFault, match="Found: raw_exchange_rates"):
+    rates(tmp_path, RATES, "raw_products.csv")
+    rates(tmp_path, RATES, "raw_orders.csv")
+    assert land_rates(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["raw_exchange_rates.xlsx", "raw_exchange_rate.csv", "RAW_EXCHANGE_RATES.CSV"]
+)
+def test_a_name_that_is_nearly_right_is_refused(tmp_path, name):
+    rates(tmp_path, RATES, name)
+    with pytest.raises(FileFault, match=f"Found: {name}"):
         land_rates(tmp_path)
 
 
@@ -108,6 +120,7 @@ def test_a_folder_of_files_is_one_input(tmp_path):
     other_order = "rate_date,currency_code,rate_to_reporting\n"
     rates(tmp_path, other_order + "1,a,3\n", "raw_exchange_rates/1.csv")
     rates(tmp_path, "", "raw_exchange_rates/_SUCCESS")
+    rates(tmp_path, "", "raw_exchange_rates/.hidden.csv")
     assert land_rates(tmp_path) == [
         ("a", "1", "3", "raw_exchange_rates/1.csv", 2),
         ("b", "2", "3", "raw_exchange_rates/2.csv", 2),

@@ -38,7 +38,7 @@ def clean() -> dict[str, list[dict]]:
                 "status": "completed",
                 "currency_code": "USD",
                 "amount": "12.5000",
-                "refunded_amount": "12.5",
+                "refunded_amount": "2.5",
             }
             for number in range(1, 40)
         ],
@@ -56,6 +56,21 @@ def clean() -> dict[str, list[dict]]:
                 "comment": "Good",
             }
             for number in range(1, 60)
+        ]
+        + [
+            {
+                "response_id": f"c{number}",
+                "customer_id": "004",
+                "survey_type": survey_type,
+                "responded_at": "2025-02-02",
+                "score": str(number),
+                "scale_min": "1",
+                "scale_max": "7",
+                "channel": "",
+                "language_code": "",
+                "comment": "",
+            }
+            for number, survey_type in enumerate(("csat", "ces", "review"), start=4)
         ],
         "raw_exchange_rates": [
             {"currency_code": "USD", "rate_date": f"2025-01-{day:02}", "rate_to_reporting": "0.9"}
@@ -89,6 +104,9 @@ FAULTS: list[tuple[str, str, dict[str, str]]] = [
     ("order_customer_is_known", "raw_orders", {"customer_id": "1"}),
     ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "2025-02-30"}),
     ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "1735689600000"}),
+    ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "2025-01-31+02:00"}),
+    ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "2025-01-31T10:00:00+02:75"}),
+    ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "infinity"}),
     ("ordered_at_not_empty", "raw_orders", {"ordered_at": ""}),
     ("ordered_at_not_in_future", "raw_orders", {"ordered_at": "2025-06-01T12:00:01Z"}),
     (
@@ -106,6 +124,7 @@ FAULTS: list[tuple[str, str, dict[str, str]]] = [
     ("amount_is_number", "raw_orders", {"amount": "1e40", "refunded_amount": ""}),
     ("amount_is_number", "raw_orders", {"amount": "123456789012345", "refunded_amount": ""}),
     ("amount_is_number", "raw_orders", {"amount": "nan", "refunded_amount": ""}),
+    ("amount_is_number", "raw_orders", {"amount": "1_000", "refunded_amount": ""}),
     ("amount_not_empty", "raw_orders", {"amount": "", "refunded_amount": ""}),
     ("amount_not_negative", "raw_orders", {"amount": "-0.0001", "refunded_amount": ""}),
     ("refunded_amount_is_number", "raw_orders", {"refunded_amount": "none"}),
@@ -157,7 +176,7 @@ FAULTS: list[tuple[str, str, dict[str, str]]] = [
 TWICE = {
     "customer_id_unique": ("raw_customers", {"customer_id": " 039 "}),
     "order_id_unique": ("raw_orders", {"order_id": "o39 "}),
-    "response_id_unique": ("raw_surveys", {"response_id": "r59"}),
+    "response_id_unique": ("raw_surveys", {"response_id": "c6"}),
     "rate_unique": ("raw_exchange_rates", {"rate_date": "2025-01-29"}),
     "subscription_id_unique": ("raw_subscriptions", {"subscription_id": "s39"}),
 }
@@ -175,7 +194,12 @@ def check(project, raw, **settings) -> dict[str, gate.Result]:
     with duckdb.connect(":memory:") as con:
         stage(con, project.sql(settings), raw)
         results = gate.validate(
-            con, run_id="test", now=NOW, countries=["NA", "FI"], languages=["fi", "de"]
+            con,
+            run_id="test",
+            now=NOW,
+            sources=["files"],
+            countries=["NA", "FI"],
+            languages=["fi", "de"],
         )
     assert [result.rule for result in results] == [
         rule["meta"]["rule"] for name in INPUTS for rule in gate.load_suite(name)["expectations"]
@@ -225,14 +249,61 @@ def test_a_required_input_without_rows_stops(project):
     assert {results[rule].action for rule in EMPTY} == {"stop"}
 
 
+def test_each_source_needs_its_required_inputs(project):
+    raw = clean()
+    raw["raw_orders"] = [row | {"source_system": "demo"} for row in raw["raw_orders"]]
+    raw["raw_customers"] += [row | {"source_system": "demo"} for row in raw["raw_customers"]]
+    raw["raw_exchange_rates"] += [
+        row | {"source_system": "demo"} for row in raw["raw_exchange_rates"]
+    ]
+    assert broken(check(project, raw)) == {"orders_not_empty"}
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2025-01-31", "2025-01-31 00:00:00"),
+        ("2025-01-31 10:20", "2025-01-31 10:20:00"),
+        ("2025-01-31T10:20:30", "2025-01-31 10:20:30"),
+        ("2025-01-31T10:20:30.123456", "2025-01-31 10:20:30.123456"),
+        ("2025-01-31T10:20:30.120000000", "2025-01-31 10:20:30.12"),
+        ("2025-01-31T10:20:30Z", "2025-01-31 10:20:30"),
+        ("2025-01-31T10:20Z", "2025-01-31 10:20:00"),
+        ("2025-01-31 01:20+02", "2025-01-30 23:20:00"),
+        ("2025-01-31 01:20:30.5+0200", "2025-01-30 23:20:30.5"),
+        ("2025-01-31T20:20-09:30", "2025-02-01 05:50:00"),
+    ],
+)
+def test_timestamps_are_brought_to_utc(project, text, utc):
+    raw = clean()
+    raw["raw_orders"] = [raw["raw_orders"][0] | {"ordered_at": text}]
+    with duckdb.connect(":memory:") as con:
+        con.execute("set TimeZone = 'Asia/Tokyo'")
+        stage(con, project.sql({}), raw)
+        [(found,)] = con.execute("select ordered_at from staging.staged_orders").fetchall()
+    assert found == datetime.fromisoformat(utc)
+
+
+def test_a_rule_that_could_not_be_judged_is_an_error(project, monkeypatch):
+    suite = gate.load_suite("raw_orders")
+    suite["expectations"][0]["kwargs"]["column"] = "no_such_column"
+    load = gate.load_suite
+    monkeypatch.setattr(gate, "load_suite", lambda name: suite if "orders" in name else load(name))
+    with pytest.raises(gate.GateError, match="orders_not_empty gave no result"):
+        check(project, clean())
+
+
 def test_examples_tell_no_personal_data(project):
     raw = clean()
+    raw["raw_customers"][30] |= {"customer_id": "maria@example.com", "signed_up_at": ""}
+    raw["raw_orders"][1] |= {"order_id": "Maria Virtanen", "amount": "मारिया"}
     # A broken quote shifts a name into the columns beside it.
     raw["raw_orders"][0] |= {"status": "Maria Virtanen", "amount": "Maria", "ordered_at": "Maria V"}
     raw["raw_surveys"][0] |= {"survey_type": "Maria Virtanen", "score": "Maria 7"}
     told = " ".join(result.examples or "" for result in check(project, raw).values())
     assert "order_id o1" in told and "looks like aaaaa 9" in told
-    assert "Maria" not in told
+    assert "customer_id looks like aaaaa@aaaaaaa.aaa" in told
+    assert "aria" not in told and "म" not in told
 
 
 def test_every_rule_says_what_it_means():
@@ -274,7 +345,7 @@ def test_a_closed_gate_stops_everything_below_it(dbt, tmp_path):
     assert run.exit_code != 0
     assert "amount_not_negative (quarantine)  1 of 39 rows" in run.output
     assert "order_id o5 (raw_orders.csv row 6: amount -3)" in run.output
-    assert "nps_score_is_0_to_10 (quarantine)  1 of 59 rows" in run.output
+    assert "nps_score_is_0_to_10 (quarantine)  1 of 62 rows" in run.output
     assert "response_id r8 (raw_surveys.csv row 9: score 11)" in run.output
     assert "NOT PUBLISHED" in run.output
     assert "Traceback" not in run.output

@@ -18,6 +18,7 @@ import yaml
 from customer_loyalty.cli import read_vars
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.publish import MARTS
+from customer_loyalty.summary import summarise
 from test_gate import clean, write
 from warehouse import PROJECT
 
@@ -46,6 +47,15 @@ def test_everything_that_is_tested_comes_before_the_publish(project):
     for node in manifest.nodes.values():
         if node.resource_type == "test":
             assert set(node.depends_on.nodes) <= before - {last}, node.name
+
+
+def test_every_mart_is_published(project):
+    marts = {
+        node.name
+        for node in project.manifest.nodes.values()
+        if node.resource_type == "model" and node.fqn[1] == "marts"
+    }
+    assert marts == set(MARTS)
 
 
 def test_marts_have_enforced_contracts_and_descriptions(project):
@@ -87,6 +97,9 @@ def test_no_floor_is_skipped(project):
         ({"fiscal_year_start_month": 13}, "fiscal_year_start_month must be"),
         ({"csat_satisfied_share": 75}, "csat_satisfied_share must be a number from 0 to 1"),
         ({"csat_satisfied_from": {"1to4": 3}}, "csat_satisfied_from needs scales"),
+        ({"csat_satisfied_from": {"01-4": 3}}, "csat_satisfied_from needs scales"),
+        ({"csat_satisfied_from": {"4-1": 3}}, "csat_satisfied_from needs scales"),
+        ({"csat_satisfied_from": {"1-4": 5}}, "csat_satisfied_from needs scales"),
         ({"nps_responses": "first"}, "nps_responses must be"),
         ({"reporting_currency": "EUR'; drop table x; --"}, "reporting_currency must be"),
         ({"reporting_time_zone": "Mars/Olympus"}, "reporting_time_zone must be"),
@@ -150,15 +163,50 @@ def test_make_builds_from_anywhere(tmp_path):
     assert row == ("USD",)
 
 
-def test_a_second_build_publishes_the_same_rows(dbt, tmp_path):
-    folder = write(tmp_path / "clean", clean())
+def test_a_second_build_publishes_the_same_rows(dbt, demo_build):
+    second = dbt("build", "--threads", "7")
+    assert second.exit_code == 0, second.output
     sets = []
-    for _ in range(2):
-        run = dbt("build", vars=folder)
-        assert run.exit_code == 0, run.output
+    for run in (demo_build, second):
         with duckdb.connect(run.published, read_only=True) as con:
             sets.append([con.execute(f"select * from marts.{mart}").fetchall() for mart in MARTS])
-    assert sets[0] == sets[1]
+    assert all(sets[0]) and sets[0] == sets[1]
+
+
+def test_a_wrong_setting_is_told_before_anything_is_read(dbt):
+    for wrong in (
+        {"sources": ["salesfarce"]},
+        {"activity_window_days": "30"},
+        {"segment_dimensions": "country"},
+        {"csat_satisfied_from": [1]},
+    ):
+        run = dbt("build", vars=wrong)
+        assert run.exit_code != 0
+        assert "Settings (vars) that can not be used:" in run.output, run.output
+        assert next(iter(wrong)) in run.output
+
+
+def test_with_nothing_at_all_nothing_is_known(dbt, tmp_path):
+    folder = write(tmp_path / "empty", dict.fromkeys(INPUTS, ()))
+    run = dbt("build", vars={**folder, "allow_empty_inputs": True})
+    assert run.exit_code == 0, run.output
+    with duckdb.connect(run.published, read_only=True) as con:
+        for mart in MARTS:
+            assert con.execute(f"select count(*) from marts.{mart}").fetchall() == [(0,)]
+        assert con.execute("select as_of_date from marts.published_build").fetchall() == [(None,)]
+    told = summarise(run.published)
+    assert "There is no complete period yet." in told
+    assert "as of no day: there is no data" in told
+
+
+def test_a_warning_is_told_and_published(dbt, tmp_path):
+    raw = clean()
+    raw["raw_customers"][5]["country_code"] = "XX"
+    run = dbt("build", vars=write(tmp_path / "warned", raw))
+    assert run.exit_code == 0, run.output
+    assert "WARNING: raw_customers.country_code_is_iso, 1 rows" in run.output
+    assert "customer_id 006 (raw_customers.csv row 7)" in run.output
+    assert "1 of them warn: country_code_is_iso" in summarise(run.published)
 
 
 def test_versions_agree():

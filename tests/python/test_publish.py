@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import duckdb
@@ -45,7 +49,7 @@ def test_a_new_file_holds_everything(warehouse, tmp_path):
         assert read(target, f"select * from marts.{mart}") == [(1,), (2,), (3,)]
     assert read(target, "select * from marts.published_build") == [("b1", 3)]
     assert read(target, "select * from quality.gx_validation_results") == [("rule",)]
-    assert os.listdir(target.parent) == [target.name]
+    assert sorted(os.listdir(target.parent)) == [f".{target.name}.lock", target.name]
     # The number of the storage version of DuckDB 1.0 to 1.1, which all later readers know.
     assert target.read_bytes()[12:20] == (64).to_bytes(8, "little")
 
@@ -69,14 +73,21 @@ def test_readers_keep_their_rights_and_their_old_set(warehouse, tmp_path):
     assert read(target, "select count(*) from marts.nps") == [(0,)]
 
 
-@pytest.mark.parametrize("step", ["_write", "_take_over", "os.replace"])
-def test_a_fault_on_the_way_leaves_the_old_file(warehouse, tmp_path, monkeypatch, step):
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        ("_create_row", duckdb.IOException("No space left on device")),
+        ("_take_over", OSError(28, "No space left on device")),
+        ("os.replace", OSError(28, "No space left on device")),
+    ],
+)
+def test_a_fault_on_the_way_leaves_the_old_file(warehouse, tmp_path, monkeypatch, step, error):
     target = tmp_path / "published.duckdb"
     replace_file(warehouse, target, ROW)
     before = target.read_bytes()
 
     def fail(*_args):
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(f"customer_loyalty.publish.{step}", fail)
     with pytest.raises(PublishFault, match="No space left on device"):
@@ -85,14 +96,55 @@ def test_a_fault_on_the_way_leaves_the_old_file(warehouse, tmp_path, monkeypatch
     assert files_of(target) == [target.name]
 
 
-def test_leftovers_of_a_dead_build_are_removed(warehouse, tmp_path):
+# A publish in a process of its own, which kills itself at a step.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import duckdb
+from customer_loyalty import publish
+
+def die(*_args):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+warehouse, target, step = sys.argv[1:]
+con = duckdb.connect(warehouse, read_only=False)
+con.execute("update marts.nps set number = 9")
+owner, _, name = step.rpartition(".")
+setattr(os if owner else publish, name, die)
+publish.replace_file(con, Path(target), {"build_id": ("varchar", "b2")})
+"""
+
+
+@pytest.mark.parametrize("step", ["_create_row", "_take_over", "os.replace", "_sync_folder"])
+def test_a_killed_build_leaves_the_old_file_or_the_new_one(warehouse, tmp_path, step):
     target = tmp_path / "published.duckdb"
-    dead = tmp_path / "published.duckdb.new-4194304"
-    alive = tmp_path / f"published.duckdb.new-{os.getppid()}"
-    for leftover in (dead, dead.with_name(f"{dead.name}.wal"), alive):
-        leftover.touch()
     replace_file(warehouse, target, ROW)
-    assert files_of(target) == [target.name, alive.name]
+    warehouse.close()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "loyalty.duckdb"), str(target), step],
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    is_new = step == "_sync_folder"
+    assert read(target, "select distinct number = 9 from marts.nps") == [(is_new,)]
+    assert read(target, "select build_id from marts.published_build") == [
+        ("b2" if is_new else "b1",)
+    ]
+    with duckdb.connect(str(tmp_path / "loyalty.duckdb")) as con:
+        replace_file(con, target, ROW)
+    assert read(target, "select distinct number from marts.nps") == [(9,)]
+    assert files_of(target) == [target.name]
+
+
+def test_two_builds_publish_one_after_the_other(warehouse, tmp_path):
+    target = tmp_path / "published.duckdb"
+    with publish._alone(target):
+        waiting = threading.Thread(target=replace_file, args=(warehouse, target, ROW))
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive() and not target.exists()
+    waiting.join(10)
+    assert read(target, "select build_id from marts.published_build") == [("b1",)]
 
 
 def test_what_would_end_badly_is_refused(warehouse, tmp_path):

@@ -164,13 +164,16 @@ def _load(con: duckdb.DuckDBPyConnection, raw: dict[str, list[dict]]) -> None:
 def _run(
     con: duckdb.DuckDBPyConnection, models: Iterable[Model], clock: datetime | None = None
 ) -> None:
+    clocks = 0
     for model in models:
         schema = model.relation.rpartition(".")[0]
         con.execute(f"create schema if not exists {schema}")
         sql = model.sql
         if clock:
-            sql = CLOCK.sub(f"cast('{clock:%Y-%m-%d %H:%M:%S}' as timestamp)", sql)
+            sql, found = CLOCK.subn(f"cast('{clock:%Y-%m-%d %H:%M:%S}' as timestamp)", sql)
+            clocks += found
         con.execute(f"create {model.materialized} {model.relation} as {sql}")
+    assert clocks or not clock, "the SQL has no clock that could be set"
 
 
 def _create(con: duckdb.DuckDBPyConnection, table: str, columns: tuple, rows: list[dict]) -> None:

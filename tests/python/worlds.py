@@ -124,11 +124,11 @@ def settings() -> st.SearchStrategy[dict]:
             "fiscal_year_start_month": st.integers(1, 12),
             "segment_dimensions": dimensions,
             "nps_responses": st.sampled_from(["all", "latest_per_customer"]),
-            "csat_satisfied_share": st.sampled_from([0.75, 0.5, 0.7, 0.8, 1]),
+            "csat_satisfied_share": st.sampled_from([0.75, 0.5, 0.7, 0.8, 1, 2 / 3]),
             "csat_satisfied_from": st.sampled_from(
                 [{}, {"1-4": 3}, {"-2-2": 1, "1-5": 3}, {"1-7": 5.5, "0-10": 7}, {"1-10": 10}]
             ),
-            "ces_easy_share": st.sampled_from([0.66, 0.5, 0.7, 1]),
+            "ces_easy_share": st.sampled_from([0.66, 0.5, 0.7, 1, 2 / 3]),
             "cltv_window_days": st.sampled_from([365, 1, 30, 1000]),
             "minimum_responses": st.sampled_from([5, 1, 2]),
             "allow_empty_inputs": st.booleans(),
@@ -152,7 +152,7 @@ def worlds(draw: st.DrawFn, settings: dict | None = None) -> dict[str, list[dict
     least = 0 if maker.settings.get("allow_empty_inputs") else 1
     maker.add_customers(draw(_rows(10, 12, least)))
     maker.add_orders(draw(_rows(16, 40, least)), least)
-    maker.add_answers(draw(_rows(18, 25)))
+    maker.add_answers(draw(_rows(22, 25)))
     maker.add_subscriptions(draw(_rows(10, 8)))
     maker.add_rates(draw(_rows(6, 8)))
     return maker.raw()
@@ -290,8 +290,11 @@ class _Maker:
             owner = dice.pick((*self.customers, None, None))
             source = owner.get("source_system") if owner else dice.pick(sorted(sources, key=str))
             moment, day = self._moment(dice, dice.pick(self.days))
-            if last and dice.chance(4):
+            if last and dice.chance(2):
                 kind, owner, source, day, moment = last
+                if dice.chance(2):
+                    # On the same day, at another time of it.
+                    moment, day = self._moment(dice, day)
             last = (kind, owner, source, day, moment)
             low, high = (0, 10) if kind == "nps" else dice.pick(SCALES)
             named = owner["customer_id"] if owner else dice.pick(("", None, " "))

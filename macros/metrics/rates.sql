@@ -1,0 +1,45 @@
+{# An amount in the reporting currency, exact. The factors are widened: DuckDB would hold the product in 18 digits. #}
+{% macro in_reporting_currency(amount, rate) -%}
+    cast({{ amount }} as decimal(38, 4)) * cast({{ rate }} as decimal(38, 10))
+{%- endmacro %}
+
+{#
+    Select: the exchange rate to the reporting currency in force on each day asked for.
+    days: a relation with source_system, currency_code and rate_on, no duplicates. rates: one with source_system,
+    currency_code, rate_date and rate_to_reporting. The latest rate on or before the day is used; the reporting
+    currency is 1, whatever a row says. NULL where there is no rate yet.
+    A range join of days and rates stays small: days are (currency, day) pairs, not orders.
+#}
+{% macro rates_in_force(days, rates) -%}
+    select
+        days.source_system,
+        days.currency_code,
+        days.rate_on,
+        case
+            when days.currency_code = '{{ setting("reporting_currency") }}' then cast(1 as decimal(18, 10))
+            {#- Two rows of one currency and date are a fault that stops; until then they must not double an order. #}
+            else max(rates.rate_to_reporting)
+        end as rate_to_reporting
+    from (
+        select
+            days.source_system,
+            days.currency_code,
+            days.rate_on,
+            max(rates.rate_date) as rate_date
+        from {{ days }} as days
+        left join {{ rates }} as rates
+            on
+                days.source_system = rates.source_system
+                and days.currency_code = rates.currency_code
+                and days.rate_on >= rates.rate_date
+                -- what is no rate is a fault of its own
+                and rates.rate_to_reporting is not null
+        group by days.source_system, days.currency_code, days.rate_on
+    ) as days
+    left join {{ rates }} as rates
+        on
+            days.source_system = rates.source_system
+            and days.currency_code = rates.currency_code
+            and days.rate_date = rates.rate_date
+    group by days.source_system, days.currency_code, days.rate_on
+{%- endmacro %}

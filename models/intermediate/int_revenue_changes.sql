@@ -1,0 +1,114 @@
+{#- Only customers with a contract that begins or ends in a period can change in it: they are looked at one by one. -#}
+
+with
+
+contracts as (
+
+    select * from {{ ref('int_contract_periods') }}
+
+),
+
+period_rates as (
+
+    select * from {{ ref('int_period_rates') }}
+
+),
+
+changed_customers as (
+
+    select
+        customer_key,
+        period_grain,
+        begins_in as period_number
+    from contracts
+    union
+    select
+        customer_key,
+        period_grain,
+        ends_in as period_number
+    from contracts
+    where ends_in is not null
+
+),
+
+-- all contracts of these customers, each valued as at the period's start, or as at its own where there was no rate yet
+valued as (
+
+    select
+        changed_customers.customer_key,
+        changed_customers.period_grain,
+        changed_customers.period_number,
+        contracts.begins_in,
+        contracts.ends_in,
+        contracts.country,
+        contracts.language,
+        contracts.acquisition_channel,
+        contracts.source_system,
+        {{ in_reporting_currency(
+            'contracts.monthly_amount', 'coalesce(period_rates.rate_to_reporting, contracts.rate_at_start)'
+        ) }} as amount
+    from changed_customers
+    inner join contracts
+        on
+            changed_customers.customer_key = contracts.customer_key
+            and changed_customers.period_grain = contracts.period_grain
+    left join period_rates
+        on
+            changed_customers.period_grain = period_rates.period_grain
+            and changed_customers.period_number = period_rates.period_number
+            and contracts.source_system = period_rates.rate_source
+            and contracts.currency_code = period_rates.currency_code
+
+),
+
+customer_amounts as (
+
+    select
+        customer_key,
+        period_grain,
+        period_number,
+        country,
+        language,
+        acquisition_channel,
+        source_system,
+        sum(
+            case
+                when begins_in < period_number and coalesce(ends_in >= period_number, true) then amount
+                else 0
+            end
+        ) as amount_at_start,
+        sum(
+            case
+                when begins_in <= period_number and coalesce(ends_in > period_number, true) then amount
+                else 0
+            end
+        ) as amount_at_end
+    from valued
+    group by
+        customer_key,
+        period_grain,
+        period_number,
+        country,
+        language,
+        acquisition_channel,
+        source_system
+
+),
+
+customer_changes as (
+
+    select
+        *,
+        {{ revenue_lost('amount_at_start', 'amount_at_end') }} as revenue_lost,
+        {{ revenue_contraction('amount_at_start', 'amount_at_end') }} as revenue_contraction,
+        {{ revenue_expansion('amount_at_start', 'amount_at_end') }} as revenue_expansion
+    from customer_amounts
+
+)
+
+{{ sum_by_segment(
+    'customer_changes',
+    keys=['period_grain', 'period_number'],
+    measures=['revenue_lost', 'revenue_contraction', 'revenue_expansion'],
+    dimensions=setting('segment_dimensions'),
+) }}
