@@ -79,8 +79,9 @@ class Project:
             and node.language == "sql"
             and not node.original_file_path.startswith(NOT_RUN)
         }
-        names = [node.name for node in nodes.values()]
-        # Selected by name, because a Python model cannot be compiled without its database.
+        # Selected one by one, because a Python model cannot be compiled without its database; by
+        # their full names, because a folder of tests may be called as a model is.
+        names = [".".join(node.fqn) for node in nodes.values()]
         select = ["--select", *names, "--indirect-selection=empty"]
         quickly = ["--no-introspect", "--no-populate-cache", "--no-write-json"]
         results = self._dbt("compile", *select, *quickly, settings=settings).results

@@ -428,6 +428,8 @@ class _Maker:
             shift = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
             moment = moment.astimezone(timezone(-shift if offset[0] == "-" else shift))
         text = moment.replace(tzinfo=None).isoformat(sep=dice.pick((" ", "T")))
+        if text.endswith(":00") and dice.chance(4):
+            text = text.removesuffix(":00")
         if not offset and dice.chance(12):
             # A date alone is midnight UTC, which may be another day in the reporting time zone.
             text = text[:10]
