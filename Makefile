@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 # Values of the command line go to the commands as they are: no dollar, quote or brace of them is anybody's syntax.
 override RAW_DATA := $(value RAW_DATA)
 override VARS := $(value VARS)
-# Under make -C the folder of the caller is no longer this one.
-CALLER := $(if $(or $(findstring w,$(firstword -$(MAKEFLAGS))),$(findstring no-print,$(MAKEFLAGS))),$(or $(PWD),$(CURDIR)),$(CURDIR))
+FLAGS := $(firstword -$(MAKEFLAGS))
+# Under make -C, which sets w unless -s or --no-print-directory is there, the caller's folder is another than this one.
+CALLER := $(if $(or $(findstring w,$(FLAGS)),$(findstring s,$(FLAGS)),$(findstring no-print,$(MAKEFLAGS))),$(or $(PWD),$(CURDIR)),$(CURDIR))
 export RAW_DATA VARS CALLER
 # No tool that runs here reports its use.
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false

@@ -12,10 +12,10 @@ from typing import Any
 import click
 import duckdb
 
+from customer_loyalty.publish import PUBLISHED
 from customer_loyalty.summary import summarise
 
 WAREHOUSE = "warehouse/loyalty.duckdb"
-PUBLISHED = "warehouse/published.duckdb"
 
 
 @click.group()
@@ -41,9 +41,9 @@ def build(raw_data: str, vars_json: str, relative_to: Path) -> None:
         raise click.ClickException(f"{Path.cwd()} is no dbt project: change to the checkout first.")
     variables = read_vars(raw_data, vars_json, relative_to)
     for name, default in (("LOYALTY_WAREHOUSE", WAREHOUSE), ("LOYALTY_PUBLISHED", PUBLISHED)):
-        base = relative_to if os.environ.get(name) else Path.cwd()
-        os.environ[name] = str((base / (os.environ.get(name) or default)).absolute())
-        Path(os.environ[name]).parent.mkdir(parents=True, exist_ok=True)
+        given = os.environ.get(name)
+        path = absolute(given, relative_to) if given else Path(default).absolute()
+        os.environ[name] = str(path)
     command = [sys.executable, "-m", "dbt.cli.main", "build", "--vars", json.dumps(variables)]
     code = subprocess.run(command, check=False).returncode
     if code == 0:
@@ -63,10 +63,17 @@ def read_vars(raw_data: str, vars_json: str, relative_to: Path) -> dict[str, Any
         raise click.ClickException("VARS is no JSON object: write it as VARS='{\"name\": value}'.")
     if raw_data:
         variables["raw_data"] = raw_data
-    if isinstance(variables.get("raw_data"), str):
-        folder = relative_to / Path(variables["raw_data"]).expanduser()
-        variables["raw_data"] = str(folder.absolute())
+    if variables.get("raw_data") and isinstance(variables["raw_data"], str):
+        variables["raw_data"] = str(absolute(variables["raw_data"], relative_to))
     return variables
+
+
+def absolute(path: str, relative_to: Path) -> Path:
+    """A path as its caller means it. Raises ClickException."""
+    try:
+        return (relative_to / Path(path).expanduser()).absolute()
+    except RuntimeError as error:
+        raise click.ClickException(f"{path}: {error}") from None
 
 
 @main.command()
@@ -76,6 +83,9 @@ def query(sql: str) -> None:
     path = os.environ.get("LOYALTY_PUBLISHED") or PUBLISHED
     try:
         with duckdb.connect(path, read_only=True) as con:
-            con.sql(sql).show(max_width=160, max_rows=200)
+            rows = con.sql(sql)
+            if rows is None:
+                raise click.ClickException("That is no query: nothing came back.")
+            rows.show(max_width=160, max_rows=200)
     except duckdb.Error as error:
         raise click.ClickException(str(error)) from None

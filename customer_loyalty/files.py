@@ -41,7 +41,7 @@ def land(con: DuckDBPyConnection, folder: str | None, name: str) -> DuckDBPyRela
     faults: list[str] = []
     for path in find_files(folder, name):
         try:
-            con.execute(f"insert into {table} {_read(con, Path(folder or ''), path, name)}")
+            con.execute(f"insert into {table} {_read(con, _expand(folder or ''), path, name)}")
         except FileFault as fault:
             faults.append(str(fault))
         except duckdb.Error as error:
@@ -56,7 +56,7 @@ def find_files(folder: str | None, name: str) -> list[Path]:
 
     Raises FileFault where the folder, a required input or a folder's content is not as expected.
     """
-    root = Path(folder or "").expanduser()
+    root = _expand(folder or "")
     if not folder or not root.is_dir():
         found = "is a file" if root.is_file() else "is not there"
         raise FileFault(f"{root.absolute()}: the folder of raw_data {found}. Name a folder.")
@@ -86,6 +86,13 @@ def find_files(folder: str | None, name: str) -> list[Path]:
     if mine[0].is_dir():
         return _files_in(mine[0])
     return mine
+
+
+def _expand(folder: str) -> Path:
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError:
+        raise FileFault(f"{folder}: there is no such user. Name a folder.") from None
 
 
 def _files_in(folder: Path) -> list[Path]:
@@ -118,7 +125,7 @@ def _empty(name: str) -> str:
 def _read(con: DuckDBPyConnection, root: Path, path: Path, name: str) -> str:
     """The select that reads one file; raises FileFault where its header is not the contract's."""
     columns = ", ".join(f'cast("{column}" as varchar)' for column in INPUTS[name])
-    source_file = _literal(path.relative_to(root.expanduser()).as_posix())
+    source_file = _literal(path.relative_to(root).as_posix())
     location = _literal(_no_glob(path))
     if path.suffix.lower() == ".parquet":
         source = f"read_parquet({location}, binary_as_string = true, file_row_number = true)"
@@ -152,7 +159,7 @@ def read_header(path: Path) -> list[str]:
     except OSError as error:
         raise FileFault(f"{path}: can't be read: {error.strerror}.") from None
     if not start.strip():
-        raise FileFault(f"{path}: the file is empty, without even a header.")
+        raise FileFault(f"{path}: the file is empty, without even a header. Export it again.")
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in start:
         raise FileFault(f"{path}: is UTF-16 or binary. Save it as UTF-8 text.")
     try:
@@ -169,8 +176,17 @@ def read_header(path: Path) -> list[str]:
 
 def _check_columns(path: Path, name: str, found: Sequence[str]) -> None:
     missing = [column for column in INPUTS[name] if column not in found]
+    if len(missing) == len(INPUTS[name]) and len(found) > 1:
+        # Very likely a row of data: nothing of it may be told.
+        raise FileFault(
+            f"{path}: the first line is no header: it has none of the columns"
+            f" {', '.join(INPUTS[name])}. Put their names on top."
+        )
     if missing:
-        message = f"{path}: column {', '.join(missing)} is missing. Found: {', '.join(found)}."
+        names = [
+            column if re.fullmatch(r"[A-Za-z_][\w ]{0,60}", column) else "…" for column in found
+        ]
+        message = f"{path}: column {', '.join(missing)} is missing. Found: {', '.join(names)}."
         for separator, called in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
             if len(found) == 1 and separator in found[0]:
                 message += f" The columns are separated by {called}: save the file with commas."

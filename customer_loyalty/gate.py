@@ -328,4 +328,6 @@ def _shown(column: str, value: Any) -> str | None:
         return None
     if column.startswith("_uncast_"):
         return f"looks like {_shape(str(value))}"
+    if column == "customer_id":
+        return _key_text(value)
     return str(value) if re.fullmatch("[A-Z]{3}", str(value)) and "currency" in column else None

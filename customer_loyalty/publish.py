@@ -35,10 +35,13 @@ MARTS = (
     "customers",
     "cohort_retention",
 )
+PUBLISHED = "warehouse/published.duckdb"
+"""Where the marts are published, unless LOYALTY_PUBLISHED says otherwise."""
+
 # Written in a form that older readers open too.
 STORAGE_VERSION = "v1.0.0"
 # DuckDB reads "marts.nps" as database marts, should a file be called so.
-SCHEMAS = ("marts", "quality", "main", "temp", "system", "publish_new")
+SCHEMAS = ("marts", "quality", "main", "temp", "system")
 
 
 class PublishFault(Refusal):
@@ -105,9 +108,13 @@ def replace_file(con: DuckDBPyConnection, target: Path, row: dict[str, tuple[str
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
     """Hold a lock beside the target; it is gone with the process that holds it."""
-    with target.with_name(f".{target.name}.lock").open("w") as lock:
+    # Opened for reading, which is enough, so that builds of several users can share it.
+    lock = os.open(target.with_name(f".{target.name}.lock"), os.O_RDONLY | os.O_CREAT, 0o666)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
 
 
 def _remove(new: Path) -> None:
@@ -133,10 +140,25 @@ def _check_target(con: DuckDBPyConnection, target: Path) -> None:
             f"{_wal(target)}: somebody opened the published database for writing. Close that"
             " connection (readers open it read-only), or remove the .wal file, and build again."
         )
+    if target.exists() and _is_written_to(target):
+        raise PublishFault(
+            f"{target}: somebody has the published database open for writing. Close that connection"
+            " (readers open it read-only), and build again."
+        )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PublishFault(f"{target.parent}: can't be made: {error.strerror}.") from None
+
+
+def _is_written_to(target: Path) -> bool:
+    """Whether another process has the file open for writing: DuckDB locks it then."""
+    with target.open("rb") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def _write(con: DuckDBPyConnection, new: Path, row: dict[str, tuple[str, Any]]) -> None:

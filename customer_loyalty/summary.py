@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 QUERY = (
     "select period_start, customers_at_start, round(retention_rate_pct, 1) as retention_rate_pct"
-    " from marts.retention where period_grain = 'month' and dimension = 'all'"
+    " from marts.retention where period_grain = '{grain}' and dimension = 'all'"
     " order by period_start desc limit 6"
 )
 
@@ -22,24 +22,27 @@ def summarise(published: str) -> str:
     """The headline numbers of the last complete month, the gate, the rows, and where all is."""
     with duckdb.connect(published, read_only=True) as con:
         build = _rows(con, "select * from marts.published_build")[0]
+        period = _last_complete_period(con)
+        sql = QUERY.format(grain=period[0] if period else "month")
         return "\n".join(
             (
                 "",
                 f"customer_loyalty {build['project_version']} · sources: {build['sources']}"
                 f" · as of {build['as_of_date'] or 'no day: there is no data'}",
                 "",
-                *_headlines(con, build),
+                *_headlines(con, build, period),
                 "",
                 "Rows  " + " · ".join(f"{mart} {build[f'rows_{mart}']:,}" for mart in MARTS),
                 _gate(con),
                 f"Published  {published}",
-                f'Try  .venv/bin/customer-loyalty query "{QUERY}"',
+                f'Try  .venv/bin/customer-loyalty query "{sql}"',
             )
         )
 
 
-def _headlines(con: DuckDBPyConnection, build: dict[str, Any]) -> list[str]:
-    period = _last_complete_period(con)
+def _headlines(
+    con: DuckDBPyConnection, build: dict[str, Any], period: tuple[str, Any] | None
+) -> list[str]:
     if period is None:
         return ["There is no complete period yet."]
     grain, start = period
@@ -83,8 +86,14 @@ def _last_complete_period(con: DuckDBPyConnection) -> tuple[str, Any] | None:
     return con.execute(
         """
         select period_grain, period_start
-        from marts.retention
-        where is_complete_period and dimension = 'all'
+        from (
+            select period_grain, period_start, is_complete_period from marts.retention
+            union
+            select period_grain, period_start, is_complete_period from marts.nps
+            union
+            select period_grain, period_start, is_complete_period from marts.csat
+        )
+        where is_complete_period
         order by
             array_position(['month', 'week', 'quarter', 'year'], period_grain), period_start desc
         limit 1

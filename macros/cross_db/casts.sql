@@ -53,6 +53,11 @@
     case when {{ matches(text, '[+-]?0*[0-9]{1,9}([.]0*)?') }} then cast(cast({{ text }} as decimal(10, 0)) as integer) end
 {%- endmacro %}
 
+{# The pattern of a day; there is no year 0. #}
+{% macro iso_day() -%}
+    {{ return('([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}') }}
+{%- endmacro %}
+
 {# An ISO 8601 calendar date, YYYY-MM-DD; midnight after it (as Parquet writers do) is no loss. #}
 {% macro text_to_date(text) -%}
     {{ return(adapter.dispatch('text_to_date', 'customer_loyalty')(text)) }}
@@ -60,7 +65,7 @@
 
 {% macro duckdb__text_to_date(text) -%}
     case
-        when {{ matches(text, '[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]00:00(:00([.]0+)?)?)?') }}
+        when {{ matches(text, iso_day() ~ '([ T]00:00(:00([.]0+)?)?)?') }}
             then try_cast(left({{ text }}, 10) as date)
     end
 {%- endmacro %}
@@ -71,13 +76,14 @@
 {%- endmacro %}
 
 {% macro duckdb__text_to_timestamp(text) -%}
-    {%- set minutes = '[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-2][0-9]:[0-5][0-9]' -%}
+    {%- set day = iso_day() -%}
+    {%- set minutes = day ~ '[ T][0-2][0-9]:[0-5][0-9]' -%}
     {%- set seconds = ':[0-5][0-9]([.][0-9]{1,6}0*)?' -%}
-    {%- set offset = '(Z|[+-][0-9]{2}(:?[0-5][0-9])?)' -%}
+    {%- set offset = '(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)' -%}
     {#- A cast to timestamp would drop the offset; one to timestamptz takes a missing one from the session, and none
         right after the minutes. -#}
     case
-        when {{ matches(text, '[0-9]{4}-[0-9]{2}-[0-9]{2}') }}
+        when {{ matches(text, day) }}
             then try_cast({{ text }} as timestamp)
         when {{ matches(text, minutes ~ '(' ~ seconds ~ ')?') }}
             then try_cast({{ text }} as timestamp)

@@ -22,6 +22,16 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# Hook at the start of a run that will check the inputs: should it not come to that, no older result looks current. #}
+{% macro forget_gate_results() -%}
+    {%- if execute and 'model.customer_loyalty.gx_validation_results' in selected_resources -%}
+        {%- set results = adapter.get_relation(target.database, 'quality', 'gx_validation_results') -%}
+        {%- if results is not none -%}
+    delete from {{ results }}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
 {# Hook of each staged_* model, in its transaction: from now on the input is unchecked until the gate sees it. #}
 {% macro note_staging() -%}
     {%- if execute -%}

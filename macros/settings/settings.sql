@@ -52,13 +52,14 @@
 
     {%- for name, choices in known['list of'].items() -%}
         {%- set value = var(name) -%}
-        {%- if value is string or value is not sequence -%}
-            {%- do faults.append(name ~ ' must be a list, some of ' ~ choices ~ '; found ' ~ value) -%}
+        {%- if value is string or value is mapping or value is not iterable -%}
+            {%- do faults.append(name ~ ' must be a list, some of ' ~ choices ~ '; found ' ~ value | tojson) -%}
         {%- else -%}
-            {%- for item in value if item not in choices -%}
+            {%- set strange = value | map('string') | reject('in', choices) | list -%}
+            {%- for item in strange -%}
                 {%- do faults.append(name ~ ' knows ' ~ choices ~ '; found ' ~ item) -%}
             {%- endfor -%}
-            {%- if value | unique | list | length < value | length -%}
+            {%- if not strange and value | unique | list | length < value | length -%}
                 {%- do faults.append(name ~ ' names something twice: ' ~ value) -%}
             {%- endif -%}
         {%- endif -%}
@@ -66,22 +67,29 @@
 
     {%- for name, range in known['whole number from'].items() -%}
         {%- set value = var(name) -%}
-        {%- if value is boolean or value is not integer or value < range[0] or value > range[1] -%}
-            {%- do faults.append(name ~ ' must be a whole number from ' ~ range[0] ~ ' to ' ~ range[1] ~ '; found ' ~ value) -%}
+        {%- if value is boolean or value is not integer or not range[0] <= value <= range[1] -%}
+            {%- do faults.append(
+                name ~ ' must be a whole number from ' ~ range[0] ~ ' to ' ~ range[1] ~ '; found ' ~ value | tojson
+            ) -%}
         {%- endif -%}
     {%- endfor -%}
 
     {%- for name, range in known['number from'].items() -%}
         {%- set value = var(name) -%}
-        {%- if value is boolean or value is not number or value < range[0] or value > range[1] -%}
-            {%- do faults.append(name ~ ' must be a number from ' ~ range[0] ~ ' to ' ~ range[1] ~ '; found ' ~ value) -%}
+        {%- if value is boolean or value is not number or not range[0] <= value <= range[1] -%}
+            {%- do faults.append(
+                name ~ ' must be a number from ' ~ range[0] ~ ' to ' ~ range[1] ~ '; found ' ~ value | tojson
+            ) -%}
         {%- endif -%}
     {%- endfor -%}
 
+    {%- if var('raw_data') is not none and var('raw_data') is not string -%}
+        {%- do faults.append('raw_data must be the path of a folder; found ' ~ var('raw_data') | tojson) -%}
+    {%- endif -%}
     {%- if not var('sources') -%}
         {%- do faults.append('sources names no source') -%}
     {%- endif -%}
-    {%- if 'files' in var('sources') and not var('raw_data') -%}
+    {%- if 'files' in (var('sources') or []) and not var('raw_data') -%}
         {%- do faults.append('sources has files, but raw_data names no folder') -%}
     {%- endif -%}
     {%- if not var('period_grains') -%}
@@ -113,12 +121,26 @@
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}
-    {#- DuckDB calls a database by its file's name, and reads marts.nps as database marts, should one be called so. -#}
-    {%- set schemas = ['raw', 'reference', 'staging', 'quality', 'inputs', 'intermediate', 'marts', 'main', 'temp', 'system'] -%}
-    {%- if target.type == 'duckdb' and target.database | lower in schemas -%}
-        {%- do faults.append('LOYALTY_WAREHOUSE names a file called ' ~ target.database ~ ', as a schema is: choose another name') -%}
-    {%- endif -%}
     {{ return(faults) }}
+{%- endmacro %}
+
+{# Hook at the start of a run: says which names of --vars are no settings, so that a misspelt one is noticed. #}
+{% macro tell_unknown_settings() -%}
+    {%- if execute -%}
+        {%- for name in (invocation_args_dict.get('vars') or {}) if name not in settings() -%}
+            {%- do log('WARNING: ' ~ name ~ ' is no setting of this project, and changes nothing.', info=true) -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{# The names of all settings. #}
+{% macro settings() -%}
+    {{ return([
+        'sources', 'raw_data', 'as_of_date', 'reporting_currency', 'reporting_time_zone', 'activity_window_days',
+        'period_grains', 'fiscal_year_start_month', 'segment_dimensions', 'nps_responses', 'csat_satisfied_share',
+        'csat_satisfied_from', 'ces_easy_share', 'cltv_window_days', 'minimum_responses', 'max_quarantined_share',
+        'allow_empty_inputs',
+    ]) }}
 {%- endmacro %}
 
 {# Whether `scale` is written as the models write it (1-4, -2-2) and `score` stands on it. #}

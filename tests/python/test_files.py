@@ -68,7 +68,7 @@ def test_csv_is_read_as_it_is(tmp_path, content, row):
         (RATES + "USD,2025-01-01\n", "number of columns is not the header's"),
         (RATES + "USD,2025-01-01,1,2\n", "number of columns is not the header's"),
         (RATES + 'USD,"2025-01-01,1\nEUR,2025-01-01,1\n', "a double quote is not closed"),
-        ("USD,2025-01-01,1\n", "column currency_code, rate_date, rate_to_reporting is missing"),
+        ("USD,2025-01-01,1\nEUR,2025-01-01,1\n", "the first line is no header"),
     ],
 )
 def test_what_is_no_such_csv_is_refused(tmp_path, content, told):
@@ -83,6 +83,16 @@ def test_a_message_quotes_no_line(tmp_path):
         land_rates(rates(tmp_path, RATES + "USD,2025-01-01,1\nMaria,Virtanen\n"))
     assert "line 3" in str(fault.value)
     assert "Maria" not in str(fault.value)
+
+
+def test_a_message_takes_no_row_for_a_header(tmp_path):
+    rates(tmp_path, "00042,maria@example.com,Maria Virtanen\n1,b,c\n")
+    with pytest.raises(FileFault) as fault:
+        land_rates(tmp_path)
+    assert "00042" not in str(fault.value) and "aria" not in str(fault.value)
+    rates(tmp_path, "currency_code,maria@example.com\n1,b\n")
+    with pytest.raises(FileFault, match="Found: currency_code, …") as fault:
+        land_rates(tmp_path)
 
 
 def test_the_folder_must_be_there(tmp_path):

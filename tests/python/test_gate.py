@@ -107,6 +107,8 @@ FAULTS: list[tuple[str, str, dict[str, str]]] = [
     ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "2025-01-31+02:00"}),
     ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "2025-01-31T10:00:00+02:75"}),
     ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "infinity"}),
+    ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "0000-01-01"}),
+    ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "2025-01-31T10:00:00+99:00"}),
     ("ordered_at_not_empty", "raw_orders", {"ordered_at": ""}),
     ("ordered_at_not_in_future", "raw_orders", {"ordered_at": "2025-06-01T12:00:01Z"}),
     (
@@ -374,6 +376,20 @@ def test_what_was_staged_anew_is_unchecked(dbt, tmp_path):
     run = dbt("run", "--select", "input_orders", vars=good)
     assert run.exit_code != 0
     assert "raw_orders was staged anew and not checked since" in run.output
+
+
+def test_a_fault_in_a_file_leaves_no_older_result(dbt, tmp_path):
+    assert dbt("build", vars=write(tmp_path / "good", clean())).exit_code == 0
+    raw = clean()
+    write(tmp_path / "bad", raw)
+    (tmp_path / "bad" / "raw_customers.csv").write_bytes(b"")
+    run = dbt("build", vars={"raw_data": str(tmp_path / "bad")})
+    assert run.exit_code != 0
+    assert "raw_customers.csv: the file is empty" in run.output
+    assert "Traceback" not in run.output
+    with duckdb.connect(run.warehouse, read_only=True) as con:
+        results = con.execute("select count(*) from quality.gx_validation_results").fetchall()
+    assert results == [(0,)]
 
 
 def test_inputs_that_were_never_checked_are_refused(dbt, tmp_path):

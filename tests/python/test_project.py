@@ -89,12 +89,16 @@ def test_no_floor_is_skipped(project):
     [
         ({"period_grains": ["day"]}, "period_grains knows"),
         ({"period_grains": []}, "period_grains names no grain"),
+        ({"sources": None}, "sources must be a list"),
+        ({"segment_dimensions": [["country"]]}, "segment_dimensions knows"),
+        ({"raw_data": 2024}, "raw_data must be the path of a folder"),
         ({"segment_dimensions": "country"}, "segment_dimensions must be a list"),
         ({"sources": ["salesfarce"]}, "sources knows"),
         ({"sources": ["files"], "raw_data": None}, "raw_data names no folder"),
         ({"activity_window_days": 0}, "activity_window_days must be a whole number"),
         ({"activity_window_days": True}, "activity_window_days must be a whole number"),
         ({"fiscal_year_start_month": 13}, "fiscal_year_start_month must be"),
+        ({"csat_satisfied_share": float("nan")}, "csat_satisfied_share must be a number from"),
         ({"csat_satisfied_share": 75}, "csat_satisfied_share must be a number from 0 to 1"),
         ({"csat_satisfied_from": {"1to4": 3}}, "csat_satisfied_from needs scales"),
         ({"csat_satisfied_from": {"01-4": 3}}, "csat_satisfied_from needs scales"),
@@ -128,6 +132,9 @@ def test_vars_are_json_and_folders_are_the_callers(tmp_path):
         "raw_data": str(tmp_path / "a b"),
     }
     assert read_vars("", '{"raw_data": "/x"}', tmp_path) == {"raw_data": "/x"}
+    assert read_vars("", '{"raw_data": ""}', tmp_path) == {"raw_data": ""}
+    with pytest.raises(click.ClickException, match="~nobody99"):
+        read_vars("~nobody99/x", "", tmp_path)
     for wrong in ("{reporting_currency: USD}", "[1]"):
         with pytest.raises(click.ClickException, match="VARS is no JSON"):
             read_vars("", wrong, tmp_path)
@@ -184,6 +191,33 @@ def test_a_wrong_setting_is_told_before_anything_is_read(dbt):
         assert run.exit_code != 0
         assert "Settings (vars) that can not be used:" in run.output, run.output
         assert next(iter(wrong)) in run.output
+
+
+def test_a_working_database_that_can_not_be_used_is_told_in_a_line(dbt, tmp_path):
+    same = tmp_path / "same.duckdb"
+    (tmp_path / "no database.duckdb").write_text("no database")
+    for warehouse, told in (
+        (same, "name the same file"),
+        (tmp_path / "staging.duckdb", "can't be called staging"),
+        (tmp_path / "no database.duckdb", "not a valid DuckDB database"),
+        (Path("nowhere") / "x.duckdb", "looked for from the current folder"),
+    ):
+        run = dbt("build", warehouse=warehouse, published=same)
+        assert run.exit_code != 0
+        assert told in run.output and "Traceback" not in run.output, run.output
+    assert not same.exists()
+
+
+def test_a_misspelt_setting_is_told(dbt):
+    run = dbt("seed", "--select", "countries", vars={"minimum_response": 3})
+    assert "WARNING: minimum_response is no setting" in run.output
+
+
+def test_all_settings_have_a_default_and_are_known(project):
+    defaults = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]
+    macro = (PROJECT / "macros" / "settings" / "settings.sql").read_text("utf-8")
+    known = re.search(r"macro settings\(\).*?return\(\[(.*?)\]", macro, re.DOTALL)[1]
+    assert re.findall(r"'(\w+)'", known) == list(defaults)
 
 
 def test_with_nothing_at_all_nothing_is_known(dbt, tmp_path):

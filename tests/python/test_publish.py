@@ -161,6 +161,23 @@ def test_what_would_end_badly_is_refused(warehouse, tmp_path):
         replace_file(warehouse, target, ROW)
 
 
+WRITER = "import sys, duckdb; con = duckdb.connect(sys.argv[1]); print(); sys.stdin.read()"
+
+
+def test_nothing_is_published_under_a_writer(warehouse, tmp_path):
+    """Who has the file open for writing would write to the new one's log."""
+    target = tmp_path / "published.duckdb"
+    replace_file(warehouse, target, ROW)
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        writer.stdout.readline()
+        with pytest.raises(PublishFault, match="open for writing"):
+            replace_file(warehouse, target, ROW)
+        writer.stdin.close()
+    replace_file(warehouse, target, ROW)
+
+
 def test_a_link_stays_a_link(warehouse, tmp_path):
     target = tmp_path / "real" / "published.duckdb"
     replace_file(warehouse, target, ROW)

@@ -8,6 +8,7 @@ run, and a few through everything.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -110,7 +112,8 @@ class Project:
 
         manifest: Manifest | None = getattr(self, "manifest", None)
         settings = json.dumps(BOTH_SOURCES | (settings or {}))
-        with pytest.MonkeyPatch.context() as patch:
+        # However quiet, compile prints the SQL of a model.
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()):
             for name in _foreign_settings():
                 patch.delenv(name)
             # A database in memory bears the same name wherever it is: the SQL runs on any.
