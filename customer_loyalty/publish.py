@@ -96,6 +96,8 @@ def replace_file(con: DuckDBPyConnection, target: Path, row: dict[str, tuple[str
                     os.fsync(file.fileno())
                 if target.exists():
                     _take_over(target, new)
+                # Once more: somebody may have come while the new file was written.
+                _check_target(con, target)
                 os.replace(new, target)
                 _sync_folder(target.parent)
             finally:

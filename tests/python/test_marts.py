@@ -175,6 +175,18 @@ def test_demo_build(demo_build):
     assert_right(demo_build.marts(), raw, {"default_source": "demo"})
 
 
+def test_build_of_two_sources(dbt):
+    """The same files twice, as two source systems: every id is in both, and none may meet."""
+    once = read_folder(PROJECT / "seeds")
+    raw = {
+        name: [row | {"source_system": source} for source in ("demo", "files") for row in rows]
+        for name, rows in once.items()
+    }
+    chosen = {"sources": ["demo", "files"], "period_grains": ["quarter"]}
+    built = dbt("build", vars=chosen | {"raw_data": str(PROJECT / "seeds")})
+    assert_right(built.marts(), raw, chosen)
+
+
 @pytest.mark.parametrize(
     ("folder", "write", "chosen"),
     [
@@ -205,7 +217,7 @@ def test_demo_build(demo_build):
     ],
 )
 def test_folder_build(dbt, tmp_path, random_seed, folder, write, chosen):
-    # Of some worlds with one source, the one with most to see.
+    # Of some worlds with one source, the one with the most to see.
     raw = max(
         (raw for raw in drawn(worlds(chosen), 200, random_seed) if is_one_source(raw)),
         key=lambda raw: (len(raw), sum(map(len, raw.values()))),
