@@ -73,6 +73,7 @@ ordering as (
         members.cohort_month,
         {{ months_between('members.cohort_month', 'orders.ordered_on') }} as months_since,
         count(distinct orders.customer_key) as customers_ordering,
+        count(*) as orders,
         sum(orders.net_amount) as revenue
     from orders
     inner join members on orders.customer_key = members.customer_key
@@ -132,6 +133,7 @@ filled as (
         cohort_months.months_since,
         cohort_months.customers_in_cohort,
         coalesce(ordering.customers_ordering, 0) as customers_ordering,
+        coalesce(ordering.orders, 0) as orders,
         sum(coalesce(changes.customers_change, 0)) over (
             partition by cohort_months.cohort_month
             order by cohort_months.months_since
@@ -160,6 +162,7 @@ select
     cast(months_since as integer) as months_since,
     customers_in_cohort,
     customers_ordering,
+    orders,
     {{ percentage('customers_ordering', 'customers_in_cohort') }} as ordering_pct,
     cast(customers_active as bigint) as customers_active,
     {{ percentage('customers_active', 'customers_in_cohort') }} as retention_pct,

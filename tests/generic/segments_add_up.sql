@@ -1,9 +1,33 @@
-{#- Cells of the whole that the segments of some dimension don't add up to: everybody is in one segment of each. -#}
-{% test segments_add_up(model, keys, measures) %}
+{#-
+    Cells of the whole that the segments of a dimension don't add up to: everybody is in one segment of each. A
+    dimension without a row is a fault too.
+    keys: what tells the cells of the whole apart. measures: counts and sums. survey: whether channel is a dimension.
+-#}
+{% test segments_add_up(model, keys, measures, survey=false) %}
+
+{%- set dimensions = survey_dimensions() if survey else setting('segment_dimensions') %}
 
 with
 
+whole as (
+
+    select *
+    from {{ model }}
+    where dimension = 'all'
+
+),
+
 dimensions as (
+
+    {{ 'select null as dimension where false' if not dimensions }}
+    {%- for dimension in dimensions %}
+    {{ 'union all' if not loop.first }}
+    select '{{ dimension }}' as dimension
+    {%- endfor %}
+
+),
+
+added_up as (
 
     select
         {% for key in keys %}{{ key }}, {% endfor %}
@@ -19,13 +43,18 @@ dimensions as (
 select
     {% for key in keys %}whole.{{ key }}, {% endfor %}
     dimensions.dimension
-from dimensions
-inner join dimensions as whole
+from whole
+cross join dimensions
+left join added_up
     on
-        whole.dimension = 'all'
+        dimensions.dimension = added_up.dimension
         {%- for key in keys %}
-        and dimensions.{{ key }} = whole.{{ key }}
+        and whole.{{ key }} = added_up.{{ key }}
         {%- endfor %}
-where {% for measure in measures %}{{ 'or ' if not loop.first }}dimensions.{{ measure }} != whole.{{ measure }} {% endfor %}
+where
+    added_up.dimension is null
+    {%- for measure in measures %}
+    or added_up.{{ measure }} is distinct from whole.{{ measure }}
+    {%- endfor %}
 
 {% endtest %}

@@ -737,6 +737,7 @@ def _cohort_retention(world: World) -> list[dict]:
                     "months_since": months_since,
                     "customers_in_cohort": len(members),
                     "customers_ordering": ordering,
+                    "orders": sum(first <= o.day <= close for c in members for o in c.orders),
                     "ordering_pct": _pct(ordering, len(members)),
                     "customers_active": active,
                     "retention_pct": _pct(active, len(members)),
