@@ -83,13 +83,13 @@ joined as (
         inputs.customers as inputs_customers,
         cltv.customers as cltv_customers,
         cltv.customers_lapsed as cltv_lapsed,
-        round(cltv.lifetime_customer_years * 365.25) as cltv_active_days,
         cltv.historic_revenue as cltv_revenue,
         cohorts.buyers as cohorts_buyers,
         cohorts.orders as cohorts_orders,
         cohorts.revenue as cohorts_revenue,
         closes.least_active as retention_least_active,
-        closes.most_active as retention_most_active
+        closes.most_active as retention_most_active,
+        round(cltv.lifetime_customer_years * 365.25) as cltv_active_days
     from customers
     cross join inputs
     cross join cohorts
