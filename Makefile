@@ -48,8 +48,8 @@ seeds: ## write the demo shop's seeds anew
 	$(PYTHON) scripts/generate_demo_seeds.py
 
 .PHONY: clean
-clean: ## remove what was built, but for the published database
-	rm -rf target logs warehouse/loyalty.duckdb warehouse/loyalty.duckdb.wal
+clean: ## remove target and logs; the databases stay, for the history of customers can't be built again
+	rm -rf target logs
 
 profiles.yml:
 	@cp profiles.example.yml $@

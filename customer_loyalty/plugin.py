@@ -18,6 +18,7 @@ from customer_loyalty.publish import PUBLISHED
 # called so.
 TAKEN = (
     *("raw", "reference", "staging", "quality", "inputs", "intermediate", "marts"),
+    "snapshots",
     *("main", "temp", "system", "publish_new"),
 )
 

@@ -1,0 +1,18 @@
+{% snapshot customer_history %}
+{{
+    config(
+        schema='snapshots',
+        unique_key='customer_key',
+        strategy='check',
+        check_cols=['country', 'language', 'acquisition_channel'],
+        group='sources',
+    )
+}}
+select
+    customer_key,
+    source_system,
+    country,
+    language,
+    acquisition_channel
+from {{ ref('input_customers') }}
+{% endsnapshot %}
