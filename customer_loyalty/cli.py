@@ -83,9 +83,14 @@ def query(sql: str) -> None:
     path = os.environ.get("LOYALTY_PUBLISHED") or PUBLISHED
     try:
         with duckdb.connect(path, read_only=True) as con:
-            rows = con.sql(sql)
-            if rows is None:
-                raise click.ClickException("That is no query: nothing came back.")
-            rows.show(max_width=160, max_rows=200)
+            show(con, sql)
     except duckdb.Error as error:
         raise click.ClickException(str(error)) from None
+
+
+def show(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Run a query and print its rows. Raises ClickException where it returns none."""
+    rows = con.sql(sql)
+    if rows is None:
+        raise click.ClickException("That is no query: nothing came back.")
+    rows.show(max_width=160, max_rows=200)

@@ -262,18 +262,3 @@ def test_seeds_have_the_contracts_columns():
     for name, columns in INPUTS.items():
         header = (PROJECT / "seeds" / f"{name}.csv").read_text("utf-8").splitlines()[0]
         assert header == ",".join(columns)
-
-
-def test_the_readme_shows_what_comes_out(demo_build):
-    """The query of the README prints the table that stands below it."""
-    readme = (PROJECT / "README.md").read_text("utf-8")
-    shown = re.search(r'customer-loyalty query "([^"]+)"\n(.*?)```', readme, re.DOTALL)
-    sql, table = shown.groups()
-    done = subprocess.run(
-        [sys.executable, "-m", "customer_loyalty", "query", sql],
-        env={**os.environ, "LOYALTY_PUBLISHED": demo_build.published},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    assert done.stdout.strip() == table.strip()

@@ -16,8 +16,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -137,11 +137,23 @@ def run_sql(
     Rows without a source_system are those of files. clock: what the run takes for the present,
     where it is not the moment of compilation. time_zone: the session's, which must not matter.
     """
+    with open_marts(models, raw, clock, time_zone) as con:
+        return read_marts(con, _customer_ids(con))
+
+
+@contextmanager
+def open_marts(
+    models: Iterable[Model],
+    raw: dict[str, list[dict]],
+    clock: datetime | None = None,
+    time_zone: str = "UTC",
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Do what run_sql does, and lend the database that holds the marts."""
     with duckdb.connect(":memory:", config={"threads": 1}) as con:
         con.execute(f"set TimeZone = '{time_zone}'")
         _load(con, raw)
         _run(con, models, clock)
-        return read_marts(con, _customer_ids(con))
+        yield con
 
 
 def stage(con: duckdb.DuckDBPyConnection, models: Iterable[Model], raw: dict[str, list[dict]]):
