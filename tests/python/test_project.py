@@ -220,6 +220,14 @@ def test_all_settings_have_a_default_and_are_known(project):
     assert re.findall(r"'(\w+)'", known) == list(defaults)
 
 
+def test_every_setting_is_described_with_its_default():
+    defaults = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]
+    page = (PROJECT / "docs" / "settings.md").read_text("utf-8")
+    assert sorted(re.findall(r"^### `?(\w+)", page, re.MULTILINE)) == sorted(defaults)
+    told = dict(re.findall(r"^### `(\w+)`\n\nDefault: `(.+?)`", page, re.MULTILINE))
+    assert {name: yaml.safe_load(default) for name, default in told.items()} == defaults
+
+
 def test_with_nothing_at_all_nothing_is_known(dbt, tmp_path):
     folder = write(tmp_path / "empty", dict.fromkeys(INPUTS, ()))
     run = dbt("build", vars={**folder, "allow_empty_inputs": True})
