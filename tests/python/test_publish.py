@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import stat
 import subprocess
@@ -17,7 +16,7 @@ import pytest
 from customer_loyalty import publish
 from customer_loyalty.publish import MARTS, PublishFault, replace_file
 from test_gate import clean, write
-from warehouse import PROJECT, run_dbt
+from warehouse import copy_project, run_dbt
 
 ROW = {"build_id": ("varchar", "b1"), "rows_nps": ("bigint", 3)}
 
@@ -243,12 +242,7 @@ def test_without_rows_nothing_is_published_under_empty(dbt, tmp_path):
 
 def test_a_failing_test_of_a_mart_leaves_the_published_file(tmp_path):
     """In a copy of the project, with a test that finds something."""
-    copy = tmp_path / "project"
-    names = ("dbt_project.yml", "models", "macros", "seeds", "tests", "analyses")
-    copy.mkdir()
-    for name in names:
-        path = PROJECT / name
-        (shutil.copytree if path.is_dir() else shutil.copy)(path, copy / name)
+    copy = copy_project(tmp_path / "project")
     folder = write(tmp_path / "clean", clean())
     home = tmp_path / "dbt"
     run = run_dbt(home, "build", vars=folder, project=copy)

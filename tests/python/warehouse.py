@@ -265,6 +265,12 @@ def run_dbt(
     return DbtRun(done.returncode, done.stdout, str(warehouse), str(published))
 
 
+def copy_project(copy: Path) -> Path:
+    """Copy the project to a new folder, without what is built or installed, and return it."""
+    made = ("target", "logs", "warehouse", "*.egg-info", "__pycache__", "profiles.yml", ".*")
+    return shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(*made))
+
+
 def _folders(home: Path, project: Path = PROJECT) -> list[str]:
     """Options that keep a command out of the checkout, with a profile made from the example."""
     profiles = home / "profiles"

@@ -1,0 +1,260 @@
+"""Known mistakes, each put into a copy of the project: the test that claims it must fail for it.
+
+docs/mutations.md shows them; its table is held against the list here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from warehouse import PROJECT, copy_project, run_dbt
+
+PAGE = PROJECT / "docs" / "mutations.md"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A mistake: what is changed in which file, and the test that catches it.
+
+    caught_by: a dbt unit test (``model::name``), a dbt data test (its name; the model that the file
+    makes, and what reads it, are built first) or a test of pytest (``file.py::name``).
+    """
+
+    mistake: str
+    file: str
+    changes: tuple[tuple[str, str], ...]
+    caught_by: str
+
+    @property
+    def row(self) -> str:
+        """The line of the table in docs/mutations.md."""
+        test = self.caught_by.rpartition("/")[2]
+        return f"| {self.mistake} | [{Path(self.file).name}](../{self.file}) | `{test}` |"
+
+
+MUTATIONS = (
+    # --- revenue under contract
+    Mutation(
+        "A monthly amount that falls to 0 is booked as contraction",
+        "macros/metrics/revenue.sql",
+        (
+            ("case when {{ at_end }} = 0 then {{ at_start }} else 0 end", "0"),
+            ("case when {{ at_end }} > 0 and {{ at_start }}", "case when {{ at_start }}"),
+        ),
+        "int_revenue_changes::a_fall_to_0_is_lost_revenue_and_no_contraction",
+    ),
+    Mutation(
+        "A return from 0 is booked as expansion",
+        "macros/metrics/revenue.sql",
+        (("case when {{ at_start }} > 0 and {{ at_end }}", "case when {{ at_end }}"),),
+        "int_revenue_changes::a_return_from_0_or_after_a_gap_month_is_no_expansion",
+    ),
+    Mutation(
+        "A month without a contract takes the amount of the last month that had one",
+        "models/intermediate/int_revenue_changes.sql",
+        (
+            (
+                "when begins_in < period_number and coalesce(ends_in >= period_number, true)",
+                "when begins_in < period_number",
+            ),
+        ),
+        "int_revenue_changes::a_return_from_0_or_after_a_gap_month_is_no_expansion",
+    ),
+    Mutation(
+        "The row before is taken for the month before: a gap is no lapse",
+        "models/intermediate/int_period_stays.sql",
+        (("first_period = lag(last_period)", "first_period > lag(last_period)"),),
+        "int_period_stays::lapse_and_return_across_a_close_is_two_stays",
+    ),
+    # --- answers
+    Mutation(
+        "NPS is the average of the scores",
+        "models/marts/nps.sql",
+        (
+            (
+                "{{ nps_group('answers.score') }} as nps_group,",
+                "{{ nps_group('answers.score') }} as nps_group,\n        answers.score,",
+            ),
+            (
+                "sum(case when nps_group = 'promoter' then 1 else 0 end) as promoters",
+                "cast(sum(score) / 10 as bigint) as promoters",
+            ),
+            ("sum(case when nps_group = 'detractor' then 1 else 0 end)", "0"),
+        ),
+        "nps::promoters_from_9_passives_from_7_detractors_up_to_6",
+    ),
+    Mutation(
+        "An answer on another scale is booked as NPS",
+        "models/marts/nps.sql",
+        (("where survey_type = 'nps'", "where survey_type in ('nps', 'csat')"),),
+        "every_answer_is_counted_once",
+    ),
+    Mutation(
+        "The gate lets an NPS answer on another scale pass",
+        "customer_loyalty/suites/raw_surveys.yml",
+        (("value_set: [10]", "value_set: [10, 100]"),),
+        "tests/python/test_gate.py::test_every_rule_finds_its_faults_and_no_others",
+    ),
+    Mutation(
+        "A scale that the settings don't name is silently 0",
+        "macros/metrics/satisfaction.sql",
+        (
+            (
+                "else {{ reaches_share(score, scale_min, scale_max,"
+                " setting('csat_satisfied_share')) }}\n    end",
+                "else false\n    end",
+            ),
+        ),
+        "csat::satisfied_from_a_score_that_the_settings_name_for_a_scale",
+    ),
+    # --- rates
+    Mutation(
+        "Retention is 100 % where all who are there are new",
+        "macros/metrics/retention.sql",
+        (
+            (
+                "{{ percentage('(' ~ at_end ~ ' - ' ~ acquired ~ ')', at_start) }}",
+                "case when {{ acquired }} = {{ at_end }} then 100 else"
+                " {{ percentage('(' ~ at_end ~ ' - ' ~ acquired ~ ')', at_start) }} end",
+            ),
+        ),
+        "retention::retention_rate_is_null_without_customers_at_start",
+    ),
+    Mutation(
+        "A rate is 0 where its denominator is 0",
+        "macros/metrics/ratios.sql",
+        (
+            (
+                "100 * {{ ratio(numerator, denominator) }}",
+                "coalesce(100 * {{ ratio(numerator, denominator) }}, 0)",
+            ),
+        ),
+        "churn::churn_is_null_without_customers_at_start_and_revenue_without_any_contract",
+    ),
+    Mutation(
+        "Customers who come back count as kept: retention passes 100 %",
+        "models/marts/retention.sql",
+        (("customers_new + customers_reactivated as", "customers_new as"),),
+        "retention_identities_hold",
+    ),
+    # --- time
+    Mutation(
+        "Lifetime totals are overwritten with those of the trailing window",
+        "models/marts/customers.sql",
+        (
+            ("lifetimes.orders,", "lifetimes.window_orders as orders,"),
+            ("cast(lifetimes.revenue as", "cast(lifetimes.window_revenue as"),
+        ),
+        "marts_agree_on_customers",
+    ),
+    Mutation(
+        "The clock decides what a metric sees",
+        "models/intermediate/int_as_of.sql",
+        (("(select max(seen.seen_on) from seen)", "current_date"),),
+        "int_as_of::the_latest_order_of_any_status_is_the_as_of_date",
+    ),
+    # --- what guards and publishes
+    Mutation(
+        "A check fails and stops nothing",
+        "dbt_project.yml",
+        (('+pre-hook: "{{ refuse_unless_gate_open() }}"', "+enabled: true"),),
+        "tests/python/test_gate.py::test_inputs_that_were_never_checked_are_refused",
+    ),
+    Mutation(
+        "Marts are published before all of them are built and tested",
+        "models/published/published_build.py",
+        (('        dbt.ref("customers"),\n', ""),),
+        "tests/python/test_project.py::test_everything_that_is_tested_comes_before_the_publish",
+    ),
+    Mutation(
+        "The published file is written in place: a build that fails leaves half of it new",
+        "customer_loyalty/publish.py",
+        (('new = target.with_name(f"{target.name}.new")', "new = target"),),
+        "tests/python/test_publish.py::test_a_fault_on_the_way_leaves_the_old_file",
+    ),
+    Mutation(
+        "The new file is copied over the one that dashboards have open",
+        "customer_loyalty/publish.py",
+        (("os.replace(new, target)", "shutil.copyfile(new, target)"),),
+        "tests/python/test_publish.py::test_readers_keep_their_rights_and_their_old_set",
+    ),
+    Mutation(
+        "An optional input that is missing breaks the run",
+        "customer_loyalty/contract.py",
+        (('frozenset({"raw_customers", "raw_orders"})', "frozenset(INPUTS)"),),
+        "tests/python/test_files.py::test_an_optional_input_may_be_missing_but_not_misspelt",
+    ),
+)
+
+
+def named(mutation: Mutation) -> str:
+    return re.sub(r"\W+", "_", mutation.mistake.lower())
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=named)
+def test_a_known_mistake_is_caught(mutation, demo_build, tmp_path):
+    copy = copy_project(tmp_path / "project")
+    path = copy / mutation.file
+    text = path.read_text("utf-8")
+    for old, new in mutation.changes:
+        assert text.count(old) == 1, f"{mutation.file} has not one {old!r}"
+        text = text.replace(old, new)
+    path.write_text(text, "utf-8")
+
+    if mutation.caught_by.startswith("tests/python/"):
+        failed = failed_in_pytest(copy, mutation.caught_by)
+    else:
+        failed = failed_in_dbt(copy, mutation, demo_build, tmp_path / "dbt")
+    assert mutation.caught_by in failed, f"not caught; failed: {failed}"
+
+
+def failed_in_pytest(copy: Path, test: str) -> set[str]:
+    """Return the test if it failed, run in a copy of the project."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", test],
+        cwd=copy,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    found = re.findall(r"^FAILED ([^\s\[]+)", done.stdout, re.MULTILINE)
+    assert found or done.returncode == 0, done.stdout + done.stderr
+    return set(found)
+
+
+def failed_in_dbt(copy: Path, mutation: Mutation, demo_build, home: Path) -> set[str]:
+    """Return the dbt tests that failed in a copy of the project and of the demo's database."""
+    home.mkdir()
+    shutil.copy(demo_build.warehouse, home)
+    if "::" in mutation.caught_by:
+        command = ["test", "--select", mutation.caught_by.partition("::")[2]]
+    else:
+        model = Path(mutation.file).stem
+        command = ["build", "--select", f"{model}+", "--exclude", "published_build"]
+        command += ["--exclude-resource-type", "unit_test"]
+    run = run_dbt(home, *command, project=copy)
+    results = json.loads((home / "target" / "run_results.json").read_text("utf-8"))["results"]
+    statuses = {result["unique_id"]: result["status"] for result in results}
+    assert "error" not in statuses.values(), run.output
+    return set(failures(statuses))
+
+
+def failures(statuses: dict[str, str]) -> Iterable[str]:
+    for unique_id, status in statuses.items():
+        kind, _, *name = unique_id.split(".")
+        if status == "fail":
+            yield "::".join(name) if kind == "unit_test" else name[0]
+
+
+def test_the_page_lists_what_is_caught():
+    rows = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| ")]
+    assert rows[2:] == [mutation.row for mutation in MUTATIONS]
