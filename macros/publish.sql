@@ -27,6 +27,29 @@
     {{ return(none) }}
 {%- endmacro %}
 
+{#
+    Raises a compilation error where a test is on something that the publish does not wait for: it could fail after
+    the marts were published. Somebody's own models are not ancestors of published_build unless they are put there.
+#}
+{% macro check_that_tests_come_first() -%}
+    {%- set before = [model.unique_id] -%}
+    {#- The list grows while it is walked, until every ancestor is in it. -#}
+    {%- for node in before -%}
+        {%- for parent in (graph.nodes[node].depends_on.nodes if node in graph.nodes else [])
+            if parent not in before -%}
+            {%- do before.append(parent) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- for test in graph.nodes.values() if test.resource_type == 'test' -%}
+        {%- for tested in test.depends_on.nodes if tested not in before -%}
+            {%- do exceptions.raise_compiler_error(
+                'Nothing was published: the test ' ~ test.name ~ ' is on ' ~ tested.split('.')[2:] | join('.')
+                ~ ', which the publish does not wait for. Add its ref to models/published/published_build.py.'
+            ) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+{%- endmacro %}
+
 {% macro published_path() -%}
     {{ return(env_var('LOYALTY_PUBLISHED', 'warehouse/published.duckdb')) }}
 {%- endmacro %}
@@ -34,6 +57,7 @@
 {# Hook of published_build: tells its Python what only Jinja knows. #}
 {% macro note_this_build() -%}
     {%- if execute -%}
+    {%- do check_that_tests_come_first() -%}
     {%- set reason = not_published_because() -%}
     create or replace temp table this_build as
     select

@@ -116,8 +116,8 @@ def test_no_doc_block_is_dead(project):
 
 @pytest.mark.parametrize("mart", MARTS)
 def test_a_mart_is_described_by_its_page(project, mart):
-    page = PROJECT / "docs" / "metrics" / f"{mart}.md"
-    node = project.manifest.nodes[f"model.customer_loyalty.{mart}"]
+    node = project.marts[mart]
+    page = PROJECT / "docs" / "metrics" / f"{node.name}.md"
     [block] = node.doc_blocks
     assert project.manifest.docs[block].original_file_path == name_of(page)
     assert [name for name, column in node.columns.items() if not column.doc_blocks] == []

@@ -20,7 +20,7 @@ from customer_loyalty.contract import INPUTS
 from customer_loyalty.publish import MARTS
 from customer_loyalty.summary import summarise
 from test_gate import clean, write
-from warehouse import PROJECT
+from warehouse import PROJECT, copy_project, run_dbt
 
 
 def ancestors(manifest, name: str) -> set[str]:
@@ -50,20 +50,34 @@ def test_everything_that_is_tested_comes_before_the_publish(project):
 
 
 def test_every_mart_is_published(project):
-    marts = {
-        node.name
-        for node in project.manifest.nodes.values()
-        if node.resource_type == "model" and node.fqn[1] == "marts"
-    }
-    assert marts == set(MARTS)
+    assert project.marts.keys() == set(MARTS)
 
 
-def test_marts_have_enforced_contracts_and_descriptions(project):
-    for mart in MARTS:
-        node = project.manifest.nodes[f"model.customer_loyalty.{mart}"]
+def test_marts_are_public_with_enforced_contracts_and_descriptions(project):
+    for node in project.marts.values():
+        assert node.access == "public"
         assert node.contract.enforced
         assert node.description.startswith("One row per")
         assert all(column.description for column in node.columns.values())
+
+
+def test_what_marts_are_made_of_is_private(project):
+    for node in project.manifest.nodes.values():
+        if node.resource_type == "model" and node.fqn[1] == "intermediate":
+            assert node.access == "private", node.name
+
+
+def test_a_dashboard_per_mart(project):
+    manifest = project.manifest
+    shown = [name for one in manifest.exposures.values() for name in one.depends_on.nodes]
+    assert sorted(shown) == sorted(node.unique_id for node in project.marts.values())
+
+
+def test_hooks_and_lint_are_the_same_checks():
+    makefile = (PROJECT / "Makefile").read_text("utf-8")
+    [targets] = re.findall(r"^lint: (.*?) ##", makefile, re.MULTILINE)
+    [local] = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    assert [hook["entry"] for hook in local["hooks"]] == [f"make {one}" for one in targets.split()]
 
 
 def test_every_model_says_its_grain(project):
@@ -206,6 +220,39 @@ def test_a_working_database_that_can_not_be_used_is_told_in_a_line(dbt, tmp_path
         assert run.exit_code != 0
         assert told in run.output and "Traceback" not in run.output, run.output
     assert not same.exists()
+
+
+def test_the_history_of_a_customer_has_a_row_per_move(dbt, tmp_path):
+    raw = clean()
+    for country in ("FI", "FI", "RO"):
+        raw["raw_customers"][5]["country_code"] = country
+        run = dbt("build", "--select", "+customer_history", vars=write(tmp_path / "data", raw))
+        assert run.exit_code == 0, run.output
+    with duckdb.connect(run.warehouse, read_only=True) as con:
+        customers = con.execute("select count(*) from inputs.input_customers").fetchall()[0][0]
+        history = con.execute(
+            """
+            select country, dbt_valid_to is null
+            from snapshots.customer_history
+            inner join inputs.input_customers using (customer_key)
+            where customer_id = '006'
+            order by dbt_valid_from
+            """
+        ).fetchall()
+        rows = con.execute("select count(*) from snapshots.customer_history").fetchall()[0][0]
+    assert history == [("FI", False), ("RO", True)]
+    assert rows == customers + 1
+
+
+def test_nothing_is_tested_after_the_publish(tmp_path):
+    """Somebody adds a model and a test of it, which the publish knows nothing of."""
+    copy = copy_project(tmp_path / "project")
+    (copy / "models" / "marts" / "mine.sql").write_text("select 1 as one")
+    (copy / "tests" / "one.sql").write_text("select * from {{ ref('mine') }} where one != 1")
+    run = run_dbt(tmp_path / "dbt", "build", project=copy)
+    assert run.exit_code != 0
+    assert "the test one is on mine, which the publish does not wait for" in run.output
+    assert not Path(run.published).exists()
 
 
 def test_a_misspelt_setting_is_told(dbt):

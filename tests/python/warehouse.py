@@ -33,6 +33,7 @@ from customer_loyalty.contract import INPUTS
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
+    from dbt.contracts.graph.nodes import ModelNode
 
 PROJECT = Path(__file__).resolve().parents[2]
 # The database whose marts a whole build is judged by: what it published, or its warehouse.
@@ -65,6 +66,16 @@ class Project:
         self.base = [*_folders(home), "--quiet", "--log-level-file", "none"]
         self.compiled = {}
         self.manifest = self._dbt("parse", "--no-partial-parse")
+
+    @property
+    def marts(self) -> dict[str, ModelNode]:
+        """Return the marts by the names of their tables."""
+        nodes = self.manifest.nodes.values()
+        return {
+            node.alias: node
+            for node in nodes
+            if node.resource_type == "model" and node.fqn[1] == "marts"
+        }
 
     def sql(self, settings: dict) -> list[Model]:
         """Return the SQL models as settings make them, each after those it selects from."""
