@@ -19,3 +19,21 @@
 {% macro duckdb__fail_with(message) -%}
     error({{ message }})
 {%- endmacro %}
+
+{# The complementary error function of x >= 0, to within 0.00000015. #}
+{% macro erfc(x) -%}
+    {{ return(adapter.dispatch('erfc', 'customer_loyalty')(x)) }}
+{%- endmacro %}
+
+{#
+    Abramowitz, M. & Stegun, I. A. (1964), Handbook of Mathematical Functions, 7.1.26. The exponent has a floor because
+    some engines fail where exp() falls below the least double.
+#}
+{% macro default__erfc(x) -%}
+    {%- set t = '(1 / (1 + 0.3275911e0 * ' ~ x ~ '))' -%}
+    (
+        {{ t }} * (0.254829592e0 + {{ t }} * (-0.284496736e0 + {{ t }} * (
+            1.421413741e0 + {{ t }} * (-1.453152027e0 + {{ t }} * 1.061405429e0)
+        ))) * exp(-least({{ x }} * {{ x }}, 700))
+    )
+{%- endmacro %}

@@ -40,7 +40,7 @@
     1436 promoters and 342 detractors of 2746 give 37.18 to 42.41.
 #}
 {% macro nps_bound(promoters, detractors, responses, bound) -%}
-    {%- set p, d, n = '(' ~ promoters ~ ' + 0.75)', '(' ~ detractors ~ ' + 0.75)', '(' ~ responses ~ ' + 3)' -%}
+    {%- set p, d, n = with_added_answers(promoters, detractors, responses) -%}
     case
         when {{ responses }} > 0
             then {{ 'greatest(-100' if bound == 'low' else 'least(100' }},
@@ -48,6 +48,11 @@
                 {{ '-' if bound == 'low' else '+' }}
                 {{ z_score() }} * {{ nps_standard_error(p, d, n) }})
     end
+{%- endmacro %}
+
+{# promoters, detractors and responses with the 3 answers of the adjusted Wald interval. #}
+{% macro with_added_answers(promoters, detractors, responses) -%}
+    {{ return(['(' ~ promoters ~ ' + 0.75)', '(' ~ detractors ~ ' + 0.75)', '(' ~ responses ~ ' + 3)']) }}
 {%- endmacro %}
 
 {#

@@ -35,3 +35,8 @@
             ) / (1 + {{ z }} * {{ z }} / {{ n }})
     end
 {%- endmacro %}
+
+{# The two-sided p-value of a standard normal test statistic, within 0.0000002. #}
+{% macro two_sided_p_value(z) -%}
+    {{ erfc('(abs(' ~ z ~ ') / sqrt(2e0))') }}
+{%- endmacro %}

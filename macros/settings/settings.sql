@@ -67,7 +67,7 @@
 
     {%- for name, range in known['whole number from'].items() -%}
         {%- set value = var(name) -%}
-        {%- if value is boolean or value is not integer or not range[0] <= value <= range[1] -%}
+        {%- if not is_whole_number(value, range[0], range[1]) -%}
             {%- do faults.append(
                 name ~ ' must be a whole number from ' ~ range[0] ~ ' to ' ~ range[1] ~ '; found ' ~ value | tojson
             ) -%}
@@ -124,11 +124,15 @@
     {{ return(faults) }}
 {%- endmacro %}
 
-{# Hook at the start of a run: says which names of --vars are no settings, so that a misspelt one is noticed. #}
-{% macro tell_unknown_settings() -%}
+{#
+    Says which names of --vars are no settings, so that a misspelt one is noticed: as a hook at the start of a run, and
+    in an analysis, which has parameters beside them.
+#}
+{% macro tell_unknown_settings(parameters=[], analysis=none) -%}
     {%- if execute -%}
-        {%- for name in (invocation_args_dict.get('vars') or {}) if name not in settings() -%}
-            {%- do log('WARNING: ' ~ name ~ ' is no setting of this project, and changes nothing.', info=true) -%}
+        {%- set what = 'no setting of this project' ~ (' and no parameter of ' ~ analysis if analysis else '') -%}
+        {%- for name in (invocation_args_dict.get('vars') or {}) if name not in settings() and name not in parameters -%}
+            {%- do log('WARNING: ' ~ name ~ ' is ' ~ what ~ ', and changes nothing.', info=true) -%}
         {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}
@@ -141,6 +145,11 @@
         'csat_satisfied_from', 'ces_easy_share', 'cltv_window_days', 'minimum_responses', 'max_quarantined_share',
         'allow_empty_inputs',
     ]) }}
+{%- endmacro %}
+
+{# Whether `value` is a whole number from `least` to `most`. #}
+{% macro is_whole_number(value, least, most) -%}
+    {{ return(value is integer and value is not boolean and least <= value <= most) }}
 {%- endmacro %}
 
 {# Whether `scale` is written as the models write it (1-4, -2-2) and `score` stands on it. #}

@@ -42,6 +42,8 @@ MARTS_OF = "published"
 NOT_RUN = ("models/quality/", "models/published/")
 # Both sources, so that their models exist. Nobody looks into the folder while SQL is compiled.
 BOTH_SOURCES = {"sources": ["demo", "files"], "raw_data": "no folder"}
+# Options of a compile that looks into no database and leaves no files.
+QUICKLY = ("--no-introspect", "--no-populate-cache", "--no-write-json")
 # The only way in which the SQL knows what time it is.
 CLOCK = re.compile(r"cast\('\d{4}-\d\d-\d\d \d\d:\d\d:\d\d' as timestamp\)")
 
@@ -96,8 +98,7 @@ class Project:
         # their full names, because a folder of tests may be called as a model is.
         names = [".".join(node.fqn) for node in nodes.values()]
         select = ["--select", *names, "--indirect-selection=empty"]
-        quickly = ["--no-introspect", "--no-populate-cache", "--no-write-json"]
-        results = self._dbt("compile", *select, *quickly, settings=settings).results
+        results = self._dbt("compile", *select, *QUICKLY, settings=settings).results
         compiled = {result.node.unique_id: result.node for result in results}
         assert compiled.keys() == nodes.keys()
         graph = {name: node.depends_on.nodes for name, node in compiled.items()}
@@ -108,10 +109,29 @@ class Project:
             if node and node.config.materialized != "ephemeral"
         ]
 
+    def analysis(self, name: str, vars: dict | None = None) -> str:
+        """Return the SQL of an analysis for settings and parameters."""
+        return self._compiled("--select", name, settings=vars)
+
+    def rendered(self, jinja: str) -> str:
+        """Return what SQL with macros in it renders."""
+        return self._compiled("--inline", jinja)
+
+    def _compiled(self, *what: str, settings: dict | None = None) -> str:
+        [result] = self._dbt("compile", *what, *QUICKLY, settings=settings).results
+        return result.node.compiled_code
+
     def setting_faults(self, settings: dict) -> list[str]:
         """Return what the project finds wrong with settings."""
+        return self._faults("run-operation", "check_settings", settings=settings)
+
+    def parameter_faults(self, analysis: str, vars: dict) -> list[str]:
+        """Return what an analysis finds wrong with its parameters."""
+        return self._faults("compile", "--select", analysis, *QUICKLY, settings=vars)
+
+    def _faults(self, *command: str, settings: dict) -> list[str]:
         told = []
-        self._dbt("run-operation", "check_settings", settings=settings, told=told)
+        self._dbt(*command, settings=settings, told=told)
         return re.findall(r"^ +- (.*)$", "\n".join(told), re.MULTILINE)
 
     def _dbt(
@@ -327,7 +347,7 @@ def once(folder: Path, name: str, make: Callable[[], dict]) -> dict:
 
 def read_marts(con: duckdb.DuckDBPyConnection, ids: dict[str, str]) -> dict[str, list[dict]]:
     """Return every mart as rows; customers with the ids behind their keys."""
-    found = {mart: _rows(con, f"select * from marts.{mart}") for mart in MARTS}
+    found = {mart: rows_of(con, f"select * from marts.{mart}") for mart in MARTS}
     for row in found["customers"]:
         row["customer_id"] = ids.get(row["customer_key"])
     return found
@@ -339,7 +359,8 @@ def _customer_ids(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     )
 
 
-def _rows(con: duckdb.DuckDBPyConnection, sql: str, values: Sequence = ()) -> list[dict]:
+def rows_of(con: duckdb.DuckDBPyConnection, sql: str, values: Sequence = ()) -> list[dict]:
+    """Return what a query finds, as rows."""
     result = con.execute(sql, values)
     columns = [column[0] for column in result.description]
     return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
@@ -415,4 +436,4 @@ def _read(path: Path) -> list[dict]:
             return list(csv.DictReader(file))
     with duckdb.connect(":memory:") as con:
         con.execute("set TimeZone = 'UTC'")
-        return _rows(con, "select columns(*)::varchar from read_parquet(?)", [str(path)])
+        return rows_of(con, "select columns(*)::varchar from read_parquet(?)", [str(path)])

@@ -1,0 +1,57 @@
+{#-
+    Parameters of the analyses: vars that belong to one run of one analysis, where settings belong to the project.
+-#}
+
+{#
+    The values of an analysis's parameters by name, fit to be written into its SQL; a wrong one raises a compilation
+    error. known: by name, a kind and what holds where the parameter is not given or null:
+        one of          the words that it may be; the first holds
+        day, text       none; otherwise the value becomes a literal
+        whole number    a number from 1 on
+        whole numbers   a list of them
+#}
+{% macro parameters(known) -%}
+    {%- set values, faults = {}, [] -%}
+    {%- for name, (kind, default) in known.items() -%}
+        {%- set given = var(name, none) -%}
+        {%- set value = (default[0] if kind == 'one of' else default) if given is none else given -%}
+        {%- set fault = none if value is none else parameter_fault(kind, default, value) -%}
+        {%- if fault -%}
+            {%- do faults.append(name ~ ' ' ~ fault ~ '; found ' ~ value) -%}
+        {%- elif value is not none and kind == 'day' -%}
+            {%- set value = "cast('" ~ value ~ "' as date)" -%}
+        {%- elif value is not none and kind == 'text' -%}
+            {%- set value = dbt.string_literal(dbt.escape_single_quotes(value)) -%}
+        {%- endif -%}
+        {%- do values.update({name: value}) -%}
+    {%- endfor -%}
+    {#- While dbt parses, nobody has asked for this analysis yet. -#}
+    {%- if execute -%}
+        {%- do tell_unknown_settings(known, model.name) -%}
+        {%- if faults -%}
+            {%- do exceptions.raise_compiler_error(
+                'Parameters (vars) of ' ~ model.name ~ ' that can not be used:\n  - ' ~ faults | join('\n  - ')
+            ) -%}
+        {%- endif -%}
+    {%- endif -%}
+    {{ return(values) }}
+{%- endmacro %}
+
+{# What is wrong with a parameter's value, in words; none where nothing is. #}
+{% macro parameter_fault(kind, default, value) -%}
+    {%- if kind == 'one of' and value not in default -%}
+        {{ return('knows ' ~ default) }}
+    {%- elif kind == 'day' and not is_iso_date(value) -%}
+        {{ return('must be a day as YYYY-MM-DD') }}
+    {%- elif kind == 'text' and value is not string -%}
+        {{ return('must be a text, in quotes') }}
+    {%- elif kind == 'whole number' and not is_whole_number(value, 1, 36500) -%}
+        {{ return('must be a whole number from 1 to 36500') }}
+    {%- elif kind == 'whole numbers' -%}
+        {%- set numbers = value if value is iterable and value is not string and value is not mapping else [none] -%}
+        {%- for number in numbers if not is_whole_number(number, 1, 36500) -%}
+            {{ return('must be a list of whole numbers from 1 to 36500') }}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(none) }}
+{%- endmacro %}
