@@ -22,6 +22,7 @@ from test_brute_force import (
 )
 from warehouse import (
     PROJECT,
+    open_marts,
     read_folder,
     run_sql,
     write_csv,
@@ -142,6 +143,24 @@ def test_random_worlds(project, drawn_settings, random_seed, number):
         assert_right(run_sql(models, raw, time_zone=time_zone), raw, chosen)
 
     agrees()
+
+
+@pytest.mark.parametrize("number", range(0, NUMBER_OF_SETTINGS, 3))
+def test_identities_hold_in_random_worlds(project, drawn_settings, random_seed, number):
+    """What every build tests of its marts is true of any data: nobody's build fails for nothing."""
+    chosen = drawn_settings[number]
+    models, identities = project.sql(chosen), project.data_tests(chosen)
+    assert identities
+
+    @examples_of(3, f"{random_seed} {number}")
+    @given(worlds(chosen))
+    def hold(raw):
+        hypothesis.note(f"settings: {chosen}")
+        with open_marts(models, raw) as con:
+            broken = {name: con.execute(sql).fetchall() for name, sql in identities.items()}
+        assert not any(broken.values()), {name: rows for name, rows in broken.items() if rows}
+
+    hold()
 
 
 @pytest.mark.parametrize("reporting_zone", ["UTC", "Pacific/Auckland", "America/New_York"])

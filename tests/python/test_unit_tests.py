@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 
+import pytest
 import yaml
 
 from warehouse import PROJECT, DbtRun, Project, run_dbt
@@ -29,18 +30,19 @@ FAR_FROM_DEFAULT = {
 }
 
 
-def test_unit_tests_hold_under_any_settings(demo_build: DbtRun, tmp_path):
-    """Each pins what its result depends on: a build with other settings runs them as well."""
+def test_the_other_settings_are_all_there_are():
     settings = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]
     assert FAR_FROM_DEFAULT.keys() == settings.keys() - {"sources", "raw_data"}
     assert all(settings[name] != value for name, value in FAR_FROM_DEFAULT.items())
+
+
+@pytest.mark.parametrize("settings", [{}, FAR_FROM_DEFAULT], ids=["defaults", "others"])
+def test_unit_tests_hold_under_any_settings(demo_build: DbtRun, tmp_path, settings):
+    """Each pins what its result depends on: a build with other settings runs them as well."""
     warehouse = tmp_path / "loyalty.duckdb"
     shutil.copy(demo_build.warehouse, warehouse)
     run = run_dbt(
-        tmp_path,
-        *("test", "--select", "test_type:unit"),
-        vars=FAR_FROM_DEFAULT,
-        warehouse=warehouse,
+        tmp_path, "test", "--select", "test_type:unit", vars=settings, warehouse=warehouse
     )
     assert run.exit_code == 0, run.output
     found, ran = (

@@ -109,6 +109,11 @@ class Project:
             if node and node.config.materialized != "ephemeral"
         ]
 
+    def data_tests(self, settings: dict) -> dict[str, str]:
+        """Return the SQL of the data tests by name; what it finds is wrong."""
+        results = self._dbt("compile", "--select", "test_type:data", *QUICKLY, settings=settings)
+        return {one.node.name: one.node.compiled_code for one in results.results}
+
     def analysis(self, name: str, vars: dict | None = None) -> str:
         """Return the SQL of an analysis for settings and parameters."""
         return self._compiled("--select", name, settings=vars)
