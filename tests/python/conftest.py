@@ -43,9 +43,6 @@ def demo_build(tmp_path_factory: pytest.TempPathFactory) -> DbtRun:
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
-
-    def build() -> dict:
-        # As make build does it.
-        return asdict(run_dbt(shared / "demo_build", "build", "--exclude-resource-type=unit_test"))
-
-    return DbtRun(**once(shared, "demo_build", build))
+    return DbtRun(
+        **once(shared, "demo_build", lambda: asdict(run_dbt(shared / "demo_build", "build")))
+    )

@@ -240,7 +240,6 @@ def failed_in_dbt(copy: Path, mutation: Mutation, demo_build, home: Path) -> set
     else:
         model = Path(mutation.file).stem
         command = ["build", "--select", f"{model}+", "--exclude", "published_build"]
-        command += ["--exclude-resource-type", "unit_test"]
     run = run_dbt(home, *command, project=copy)
     results = json.loads((home / "target" / "run_results.json").read_text("utf-8"))["results"]
     statuses = {result["unique_id"]: result["status"] for result in results}

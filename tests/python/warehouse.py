@@ -270,10 +270,12 @@ def run_dbt(
     cwd: Path | None = None,
     project: Path = PROJECT,
     env: dict[str, str] | None = None,
+    unit_tests: bool = False,
 ) -> DbtRun:
     """Run a dbt command of a project in a process of its own, which writes below home only.
 
-    Two runs with the same home, or the same warehouse, see the same database.
+    Two runs with the same home, or the same warehouse, see the same database. A build leaves unit
+    tests out, as make build does, unless it is to run them.
     """
     home.mkdir(parents=True, exist_ok=True)
     warehouse = warehouse or home / "loyalty.duckdb"
@@ -286,6 +288,8 @@ def run_dbt(
         **(env or {}),
     }
     command = [str(Path(sys.executable).with_name("dbt")), *args, *_folders(home, project)]
+    if args[0] == "build" and not unit_tests:
+        command += ["--exclude-resource-type", "unit_test"]
     if vars:
         command += ["--vars", json.dumps(vars)]
     done = subprocess.run(
