@@ -233,7 +233,7 @@ def test_the_history_of_a_customer_has_a_row_per_move(dbt, tmp_path):
         customers = con.execute("select count(*) from inputs.input_customers").fetchall()[0][0]
         history = con.execute(
             """
-            select country, dbt_valid_to is null
+            select customer_history.country, dbt_valid_to is null
             from snapshots.customer_history
             inner join inputs.input_customers using (customer_key)
             where customer_id = '006'
