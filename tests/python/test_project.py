@@ -226,13 +226,14 @@ def test_the_history_of_a_customer_has_a_row_per_move(dbt, tmp_path):
     raw = clean()
     for country in ("FI", "FI", "RO"):
         raw["raw_customers"][5]["country_code"] = country
-        run = dbt("build", "--select", "+customer_history", vars=write(tmp_path / "data", raw))
+        data = write(tmp_path / "data", raw)
+        run = dbt("build", "--select=+customer_history", "--indirect-selection=cautious", vars=data)
         assert run.exit_code == 0, run.output
     with duckdb.connect(run.warehouse, read_only=True) as con:
         customers = con.execute("select count(*) from inputs.input_customers").fetchall()[0][0]
         history = con.execute(
             """
-            select country, dbt_valid_to is null
+            select customer_history.country, dbt_valid_to is null
             from snapshots.customer_history
             inner join inputs.input_customers using (customer_key)
             where customer_id = '006'
