@@ -81,11 +81,23 @@ def absolute(path: str, relative_to: Path) -> Path:
 @main.command()
 @click.argument("sql")
 def query(sql: str) -> None:
-    """Run SQL on the published database, read-only, and print the rows."""
+    """Run SQL on the published database, read-only, and print the rows.
+
+    Columns for which there is no room are left out: name those that you want.
+
+    LOYALTY_PUBLISHED=FILE looks into another database. What the marts are made of is in the working
+    one, warehouse/loyalty.duckdb.
+    """
     path = os.environ.get("LOYALTY_PUBLISHED") or PUBLISHED
     try:
         with duckdb.connect(path, read_only=True) as con:
             show(con, sql)
+    except duckdb.CatalogException as error:
+        told = str(error)
+        working = os.environ.get("LOYALTY_WAREHOUSE") or WAREHOUSE
+        if Path(path).absolute() != Path(working).absolute():
+            told += f"\n{path} has the marts. What they are made of: LOYALTY_PUBLISHED={working}"
+        raise click.ClickException(told) from None
     except duckdb.Error as error:
         raise click.ClickException(str(error)) from None
 

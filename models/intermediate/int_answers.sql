@@ -22,6 +22,7 @@ select
 
     ---------- ids
     surveys.customer_key,
+    surveys.source_system as response_source,
     surveys.response_id,
 
     ---------- text

@@ -19,11 +19,13 @@ from warehouse import PROJECT, open_marts, read_folder
 
 PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")])
 INDEX = PROJECT / "docs" / "README.md"
-COMMAND = "$ .venv/bin/customer-loyalty query "
-# A fenced block: the settings of a build, if any, then a query and the table that it prints.
+COMMAND = ".venv/bin/customer-loyalty query "
+# A fenced block: the settings of a build, if any, then a query of the published database (or of the
+# working one) and the table that it prints.
 EXAMPLE = re.compile(
     r"^```\w*\n"
     r"(?:\$ make build VARS='(?P<vars>[^']+)'\n)?"
+    r"\$ (?P<working>LOYALTY_PUBLISHED=warehouse/loyalty\.duckdb )?"
     rf'{re.escape(COMMAND)}"(?P<sql>[^"]+)"\n'
     r"(?P<table>.*?)^```$",
     re.DOTALL | re.MULTILINE,
@@ -65,14 +67,16 @@ def test_a_page_shows_what_comes_out(page, request):
         if example["vars"]:
             printed = under_settings(request.getfixturevalue("project"), example)
         else:
-            printed = published(request.getfixturevalue("demo_build"), example["sql"])
+            build = request.getfixturevalue("demo_build")
+            database = build.warehouse if example["working"] else build.published
+            printed = queried(database, example["sql"])
         assert printed.strip() == example["table"].strip()
 
 
-def published(demo_build, sql: str) -> str:
+def queried(database: str, sql: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "customer_loyalty", "query", sql],
-        env={**os.environ, "LOYALTY_PUBLISHED": demo_build.published},
+        env={**os.environ, "LOYALTY_PUBLISHED": database},
         capture_output=True,
         encoding="utf-8",
         check=False,

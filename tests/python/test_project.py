@@ -14,8 +14,9 @@ import click
 import duckdb
 import pytest
 import yaml
+from click.testing import CliRunner
 
-from customer_loyalty.cli import read_vars
+from customer_loyalty.cli import main, read_vars
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.publish import MARTS
 from customer_loyalty.summary import summarise
@@ -152,6 +153,17 @@ def test_vars_are_json_and_folders_are_the_callers(tmp_path):
     for wrong in ("{reporting_currency: USD}", "[1]"):
         with pytest.raises(click.ClickException, match="VARS is no JSON"):
             read_vars("", wrong, tmp_path)
+
+
+def test_a_query_that_needs_the_working_database_is_told_so(tmp_path):
+    working, published = str(tmp_path / "loyalty.duckdb"), str(tmp_path / "published.duckdb")
+    for path, hinted in ((published, True), (working, False)):
+        duckdb.connect(path).close()
+        environment = {"LOYALTY_WAREHOUSE": working, "LOYALTY_PUBLISHED": path}
+        query = ["query", "select * from intermediate.int_answers"]
+        done = CliRunner().invoke(main, query, env=environment)
+        assert done.exit_code != 0 and "does not exist" in done.output
+        assert (f"LOYALTY_PUBLISHED={working}" in done.output) == hinted
 
 
 def test_make_builds_from_anywhere(tmp_path):
