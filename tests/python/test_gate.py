@@ -132,6 +132,7 @@ FAULTS: list[tuple[str, str, dict[str, str]]] = [
     ("refunded_amount_is_number", "raw_orders", {"refunded_amount": "none"}),
     ("refunded_amount_not_negative", "raw_orders", {"refunded_amount": "-1"}),
     ("refunded_amount_within_amount", "raw_orders", {"refunded_amount": "12.5001"}),
+    ("pending_order_not_refunded", "raw_orders", {"status": "pending", "refunded_amount": "2.5"}),
     ("response_id_not_empty", "raw_surveys", {"response_id": ""}),
     ("answer_customer_is_known", "raw_surveys", {"customer_id": "nobody"}),
     ("survey_type_not_empty", "raw_surveys", {"survey_type": ""}),
