@@ -225,7 +225,9 @@ def _judges(con: Any) -> Iterator[tuple[str, Any]]:
                 # Rules that show the same columns run together, all of them where none is shown.
                 for index, rules in _grouped(name, suite["expectations"], summary):
                     outcome = batch.validate(
-                        gx.ExpectationSuite(name=name, expectations=rules),
+                        gx.ExpectationSuite(
+                            name=name, expectations=[_expectation(name, rule) for rule in rules]
+                        ),
                         expectation_parameters=parameters,
                         result_format={
                             "result_format": "SUMMARY" if summary else "BOOLEAN_ONLY",
@@ -243,6 +245,17 @@ def _judges(con: Any) -> Iterator[tuple[str, Any]]:
                 return results
 
             yield name, judge
+
+
+def _expectation(name: str, rule: Mapping[str, Any]) -> Any:
+    """A rule as Great Expectations' object. Raises GateError where it can't be made."""
+    from great_expectations.exceptions import ExpectationNotFoundError
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    try:
+        return get_expectation_impl(rule["type"])(**rule["kwargs"], meta=rule["meta"])
+    except (ExpectationNotFoundError, ValueError) as error:
+        raise GateError(f"suites/{name}.yml: rule {rule['meta']['rule']}: {error}") from None
 
 
 def _raised(exception_info: Mapping[str, Any] | None) -> str | None:

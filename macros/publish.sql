@@ -82,7 +82,8 @@
             {%- do tell_gate_warnings() -%}
         {%- endif -%}
         {%- if failed -%}
-            {%- do log('NOT PUBLISHED: the build failed. What was published before stays: ' ~ published_path(), info=true) -%}
+            {%- set stays = 'What was published before stays: ' ~ published_path() -%}
+            {%- do log('NOT PUBLISHED: the build failed. ' ~ stays, info=true) -%}
         {%- elif not_published_because() -%}
             {%- do log('NOT PUBLISHED: ' ~ not_published_because() ~ '. A whole dbt build publishes.', info=true) -%}
         {%- elif ran.get('published_build') == 'success' -%}

@@ -36,7 +36,8 @@
 
 {# A plain number: digits, a point. Digits that the type can't hold make it NULL; zeros beyond the scale are no loss. #}
 {% macro text_to_decimal(text, precision, scale) -%}
-    {%- set pattern = '[+-]?0*([0-9]{1,' ~ (precision - scale) ~ '}([.][0-9]{0,' ~ scale ~ '}0*)?|[.][0-9]{1,' ~ scale ~ '}0*)' -%}
+    {%- set whole = '[0-9]{1,' ~ (precision - scale) ~ '}([.][0-9]{0,' ~ scale ~ '}0*)?' -%}
+    {%- set pattern = '[+-]?0*(' ~ whole ~ '|[.][0-9]{1,' ~ scale ~ '}0*)' -%}
     {{ return(adapter.dispatch('text_to_decimal', 'customer_loyalty')(text, pattern, precision, scale)) }}
 {%- endmacro %}
 
@@ -50,7 +51,10 @@
 {%- endmacro %}
 
 {% macro default__text_to_integer(text) -%}
-    case when {{ matches(text, '[+-]?0*[0-9]{1,9}([.]0*)?') }} then cast(cast({{ text }} as decimal(10, 0)) as integer) end
+    case
+        when {{ matches(text, '[+-]?0*[0-9]{1,9}([.]0*)?') }}
+            then cast(cast({{ text }} as decimal(10, 0)) as integer)
+    end
 {%- endmacro %}
 
 {# The pattern of a day; there is no year 0. #}

@@ -102,21 +102,28 @@
         {%- do faults.append("nps_responses must be all or latest_per_customer; found " ~ var('nps_responses')) -%}
     {%- endif -%}
     {%- if not modules.re.fullmatch('[A-Z]{3}', var('reporting_currency') | string) -%}
-        {%- do faults.append('reporting_currency must be an ISO 4217 code such as EUR; found ' ~ var('reporting_currency')) -%}
+        {%- do faults.append(
+            'reporting_currency must be an ISO 4217 code such as EUR; found ' ~ var('reporting_currency')
+        ) -%}
     {%- endif -%}
     {%- if (var('reporting_time_zone') | string) not in modules.pytz.all_timezones -%}
-        {%- do faults.append('reporting_time_zone must be an IANA name such as Europe/Helsinki; found ' ~ var('reporting_time_zone')) -%}
+        {%- do faults.append(
+            'reporting_time_zone must be an IANA name such as Europe/Helsinki; found ' ~ var('reporting_time_zone')
+        ) -%}
     {%- endif -%}
     {%- if var('as_of_date') is not none and not is_iso_date(var('as_of_date')) -%}
         {%- do faults.append('as_of_date must be a day as YYYY-MM-DD; found ' ~ var('as_of_date')) -%}
     {%- endif -%}
     {%- if var('csat_satisfied_from') is not mapping -%}
-        {%- do faults.append("csat_satisfied_from must be a mapping such as {'1-4': 3}; found " ~ var('csat_satisfied_from')) -%}
+        {%- do faults.append(
+            "csat_satisfied_from must be a mapping such as {'1-4': 3}; found " ~ var('csat_satisfied_from')
+        ) -%}
     {%- else -%}
         {%- for scale, score in var('csat_satisfied_from').items() -%}
             {%- if not is_score_of_scale(scale, score) -%}
                 {%- do faults.append(
-                    "csat_satisfied_from needs scales such as '1-4', each with a score of it; found " ~ scale ~ ': ' ~ score
+                    "csat_satisfied_from needs scales such as '1-4', each with a score of it; found "
+                    ~ scale ~ ': ' ~ score
                 ) -%}
             {%- endif -%}
         {%- endfor -%}
@@ -131,7 +138,8 @@
 {% macro tell_unknown_settings(parameters=[], analysis=none) -%}
     {%- if execute -%}
         {%- set what = 'no setting of this project' ~ (' and no parameter of ' ~ analysis if analysis else '') -%}
-        {%- for name in (invocation_args_dict.get('vars') or {}) if name not in settings() and name not in parameters -%}
+        {%- set known = settings() + parameters | list -%}
+        {%- for name in (invocation_args_dict.get('vars') or {}) if name not in known -%}
             {%- do log('WARNING: ' ~ name ~ ' is ' ~ what ~ ', and changes nothing.', info=true) -%}
         {%- endfor -%}
     {%- endif -%}
@@ -171,6 +179,7 @@
     {%- if year < 1 or month < 1 or month > 12 or day < 1 -%}
         {{ return(false) }}
     {%- endif -%}
-    {%- set month_ends = [31, 29 if (year % 4 == 0 and year % 100 != 0) or year % 400 == 0 else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] -%}
+    {%- set february_ends = 29 if (year % 4 == 0 and year % 100 != 0) or year % 400 == 0 else 28 -%}
+    {%- set month_ends = [31, february_ends, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] -%}
     {{ return(day <= month_ends[month - 1]) }}
 {%- endmacro %}

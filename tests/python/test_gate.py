@@ -295,6 +295,23 @@ def test_a_rule_that_could_not_be_judged_is_an_error(project, monkeypatch):
         check(project, clean())
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"type": "expect_no_such_thing"}, "expect_no_such_thing not found"),
+        ({"kwargs": {"column": "status", "value_sets": []}}, "value_sets"),
+    ],
+)
+def test_a_rule_that_great_expectations_does_not_know_is_named(project, monkeypatch, change, told):
+    suite = gate.load_suite("raw_customers")
+    [rule] = [one for one in suite["expectations"] if one["meta"]["rule"] == "country_code_is_iso"]
+    rule |= change
+    monkeypatch.setattr(gate, "load_suite", lambda name: suite)
+    message = rf"suites/raw_customers.yml: rule country_code_is_iso: (.|\n)*{told}"
+    with pytest.raises(gate.GateError, match=message):
+        check(project, clean())
+
+
 def test_examples_tell_no_personal_data(project):
     raw = clean()
     raw["raw_customers"][30] |= {"customer_id": "maria@example.com", "signed_up_at": ""}
