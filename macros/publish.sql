@@ -28,26 +28,32 @@
 {%- endmacro %}
 
 {#
-    Raises a compilation error where a test is on something that the publish does not wait for: it could fail after
-    the marts were published. Somebody's own models are not ancestors of published_build unless they are put there.
+    Raises a compilation error where this run makes or tests something that the publish does not wait for: it could
+    fail after the marts were published. Somebody's own models are not ancestors of published_build unless they are put
+    there; a test of published_build itself, or of no model at all, comes whenever dbt likes.
 #}
-{% macro check_that_tests_come_first() -%}
-    {%- set before = [model.unique_id] -%}
+{% macro check_that_the_publish_comes_last() -%}
+    {%- set before, late = model.depends_on.nodes | list, [] -%}
     {#- The list grows while it is walked, until every ancestor is in it. -#}
-    {%- for node in before -%}
-        {%- for parent in (graph.nodes[node].depends_on.nodes if node in graph.nodes else [])
-            if parent not in before -%}
+    {%- for node in before if node in graph.nodes -%}
+        {%- for parent in graph.nodes[node].depends_on.nodes if parent not in before -%}
             {%- do before.append(parent) -%}
         {%- endfor -%}
     {%- endfor -%}
-    {%- for test in graph.nodes.values() if test.resource_type == 'test' -%}
-        {%- for tested in test.depends_on.nodes if tested not in before -%}
-            {%- do exceptions.raise_compiler_error(
-                'Nothing was published: the test ' ~ test.name ~ ' is on ' ~ tested.split('.')[2:] | join('.')
-                ~ ', which the publish does not wait for. Add its ref to models/published/published_build.py.'
-            ) -%}
-        {%- endfor -%}
+    {#- The graph has no unit tests: they come before their model. -#}
+    {%- for id in selected_resources if id in graph.nodes and id != model.unique_id -%}
+        {%- set node = graph.nodes[id] -%}
+        {%- set needed = (node.depends_on.nodes or ['a model']) if node.resource_type == 'test' else [id] -%}
+        {%- if needed | reject('in', before) | list -%}
+            {%- do late.append(node.resource_type ~ ' ' ~ node.name) -%}
+        {%- endif -%}
     {%- endfor -%}
+    {%- if late -%}
+        {%- do exceptions.raise_compiler_error(
+            'Nothing was published, because the publish does not wait for ' ~ late | sort | join(', ')
+            ~ '. Add refs to models/published/published_build.py; a test must be on what is there or above it.'
+        ) -%}
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro published_path() -%}
@@ -57,8 +63,10 @@
 {# Hook of published_build: tells its Python what only Jinja knows. #}
 {% macro note_this_build() -%}
     {%- if execute -%}
-    {%- do check_that_tests_come_first() -%}
     {%- set reason = not_published_because() -%}
+    {%- if not reason -%}
+        {%- do check_that_the_publish_comes_last() -%}
+    {%- endif -%}
     create or replace temp table this_build as
     select
         '{{ invocation_id }}' as build_id,

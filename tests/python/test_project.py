@@ -257,15 +257,26 @@ def test_the_history_of_a_customer_has_a_row_per_move(dbt, tmp_path):
     assert rows == customers + 1
 
 
-def test_nothing_is_tested_after_the_publish(tmp_path):
-    """Somebody adds a model and a test of it, which the publish knows nothing of."""
+def test_nothing_is_made_or_tested_after_the_publish(tmp_path):
+    """Somebody adds what the publish knows nothing of, or what can only come after it."""
     copy = copy_project(tmp_path / "project")
     (copy / "models" / "marts" / "mine.sql").write_text("select 1 as one")
-    (copy / "tests" / "one.sql").write_text("select * from {{ ref('mine') }} where one != 1")
-    run = run_dbt(tmp_path / "dbt", "build", project=copy)
+    for name, sql in {
+        "of_mine": "select * from {{ ref('mine') }} where one != 1",
+        "of_the_publish": "select * from {{ ref('published_build') }} where build_id is null",
+        "of_nothing": "select 1 as one where false",
+    }.items():
+        (copy / "tests" / f"{name}.sql").write_text(sql)
+    home, folder = tmp_path / "dbt", write(tmp_path / "clean", clean())
+    run = run_dbt(home, "build", vars=folder, project=copy)
     assert run.exit_code != 0
-    assert "the test one is on mine, which the publish does not wait for" in run.output
+    late = "model mine, test of_mine, test of_nothing, test of_the_publish"
+    assert f"the publish does not wait for {late}." in run.output
     assert not Path(run.published).exists()
+
+    # What publishes nothing needs no order.
+    run = run_dbt(home, "run", vars=folder, project=copy)
+    assert run.exit_code == 0, run.output
 
 
 def test_a_misspelt_setting_is_told(dbt):
