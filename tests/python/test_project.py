@@ -226,13 +226,15 @@ def test_the_history_of_a_customer_has_a_row_per_move(dbt, tmp_path):
     raw = clean()
     for country in ("FI", "FI", "RO"):
         raw["raw_customers"][5]["country_code"] = country
-        run = dbt("build", "--select", "+customer_history", vars=write(tmp_path / "data", raw))
+        # Without the tests that read marts as well, which are not built here.
+        only = ("--select", "+customer_history", "--indirect-selection=cautious")
+        run = dbt("build", *only, vars=write(tmp_path / "data", raw))
         assert run.exit_code == 0, run.output
     with duckdb.connect(run.warehouse, read_only=True) as con:
         customers = con.execute("select count(*) from inputs.input_customers").fetchall()[0][0]
         history = con.execute(
             """
-            select country, dbt_valid_to is null
+            select customer_history.country, dbt_valid_to is null
             from snapshots.customer_history
             inner join inputs.input_customers using (customer_key)
             where customer_id = '006'
@@ -264,7 +266,7 @@ def test_all_settings_have_a_default_and_are_known(project):
     defaults = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]
     macro = (PROJECT / "macros" / "settings" / "settings.sql").read_text("utf-8")
     known = re.search(r"macro settings\(\).*?return\(\[(.*?)\]", macro, re.DOTALL)[1]
-    assert re.findall(r"'(\w+)'", known) == list(defaults)
+    assert sorted(re.findall(r"'(\w+)'", known)) == sorted(defaults)
 
 
 def test_every_setting_is_described_with_its_default():
