@@ -15,6 +15,7 @@ import duckdb
 import pytest
 import yaml
 
+from compare import KEYS
 from customer_loyalty.cli import read_vars
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.publish import MARTS
@@ -49,8 +50,9 @@ def test_everything_that_is_tested_comes_before_the_publish(project):
             assert set(node.depends_on.nodes) <= before - {last}, node.name
 
 
-def test_every_mart_is_published(project):
+def test_every_mart_is_published_and_recomputed(project):
     assert project.marts.keys() == set(MARTS)
+    assert project.marts.keys() == set(KEYS)
 
 
 def test_marts_are_public_with_enforced_contracts_and_descriptions(project):
