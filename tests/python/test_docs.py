@@ -128,6 +128,17 @@ def test_a_mart_is_described_by_its_page(project, mart):
     assert EXAMPLE.search(page.read_text("utf-8")), "no numbers of the demo shop"
 
 
+def test_every_mart_is_where_readers_look(project):
+    overview = project.manifest.docs["doc.customer_loyalty.__overview__"].block_contents
+    readme = (PROJECT / "README.md").read_text("utf-8")
+    published = project.manifest.nodes["model.customer_loyalty.published_build"].columns
+    for mart in MARTS:
+        name = project.marts[mart].name
+        assert re.search(rf"model\.customer_loyalty\.{name}[.)]", overview), f"overview: {name}"
+        assert f"[`{name}`](docs/metrics/{name}.md)" in readme, f"README: {name}"
+        assert f"rows_{mart}" in published, f"_published__models.yml: rows_{mart}"
+
+
 def test_every_page_is_in_the_index():
     listed = {target for target, _ in links(INDEX)}
     pages = {page for page in PAGES if INDEX.parent in page.parents}
