@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import hypothesis
 import pytest
+import yaml
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
 
-from brute_force import MARTS, SETTINGS, marts
+from brute_force import DEFAULTS, MARTS, marts
 from compare import differences
 from test_brute_force import (
     WORKED_EXAMPLE_ACTIVE_DAYS,
@@ -132,9 +133,13 @@ def drawn_settings(random_seed) -> list[dict]:
 
 
 def test_random_worlds_try_every_setting(drawn_settings):
+    settings = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]
     # Neither where the data comes from nor what the gate lets pass.
     aside = {"sources", "raw_data", "max_quarantined_share"}
-    assert {name for one in drawn_settings for name in one} == SETTINGS.keys() - aside
+    assert {name for one in drawn_settings for name in one} == settings.keys() - aside
+    # Of the rest, all but what lets an input be empty change a number: their defaults stand twice.
+    assert settings.keys() - aside - {"allow_empty_inputs"} == DEFAULTS.keys() & settings.keys()
+    assert all(settings[name] == DEFAULTS[name] for name in DEFAULTS.keys() & settings.keys())
 
 
 @pytest.mark.parametrize("number", range(NUMBER_OF_SETTINGS))
