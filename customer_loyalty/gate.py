@@ -1,47 +1,50 @@
-"""Judge the staged inputs with Great Expectations: every rule of the input contract, as SQL.
+"""The gate: judge the staged inputs with Great Expectations, every rule of the input contract.
 
-The rules stand in ``suites/<input>.yml``, in Great Expectations' own form. ``validate`` runs them
-on an open DuckDB connection and returns one result a rule; what a broken rule does (stop,
-quarantine, warn) is for the reader of the results to decide.
+Three dbt models call it, one after the other. ``judge_staged`` judges what came. For the rules whose
+action is quarantine ``find_broken_rows`` tells which rows break them; they are left out. ``judge``
+then judges what is left, and brings it all together. What a broken rule does is decided by who reads
+the results: the hook that keeps the gate.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import sys
+import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, fields, replace
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, field, fields, replace
 from datetime import date, datetime
 from decimal import Decimal
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from customer_loyalty.contract import INPUTS
+from customer_loyalty.errors import Refusal
+from customer_loyalty.judge import Judge, judges
+from customer_loyalty.publish import folder_key, last_build
+from customer_loyalty.rules import KEYS, NO_QUARANTINE, GateError, load_suite, with_parameters
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 RESERVED_SEGMENTS = ("all", "unknown", "anonymous")
-ACTIONS = ("stop", "quarantine", "warn")
 EXAMPLES = 5
-
-KEYS: dict[str, tuple[str, ...]] = {
-    "raw_customers": ("customer_id",),
-    "raw_orders": ("order_id",),
-    "raw_surveys": ("response_id",),
-    "raw_exchange_rates": ("currency_code", "rate_date"),
-    "raw_subscriptions": ("subscription_id",),
-}
-"""The columns that name a row of each input to a person."""
+LEDGER = "quality.staged_inputs"
+"""By which dbt run each input was staged last; written by a hook of the staged models."""
+QUARANTINE = tuple(name for name in INPUTS if name not in NO_QUARANTINE)
+"""The inputs that rows can be left out of."""
 
 
 @dataclass(frozen=True)
 class Result:
     """One rule's result in one run: a row of ``quality.gx_validation_results``.
 
-    element_count: rows of the input. unexpected_count: rows that break the rule.
+    element_count: rows of the input. unexpected_count: rows that break the rule, or 0 for a rule on
+    the whole input. left_success, left_unexpected_count: the same of what the quarantine left, None
+    where it left all.
     """
 
     run_id: str
@@ -58,252 +61,384 @@ class Result:
     says: str
     remedy: str
     staged_by: str | None
+    left_success: bool | None = None
+    left_unexpected_count: int | None = None
 
 
-LEDGER = "quality.staged_inputs"
-"""By which dbt run each input was staged last; written by a hook of the staged models."""
+RESULT_COLUMNS = """
+    run_id varchar, checked_at timestamp, input varchar, column_name varchar, rule varchar,
+    expectation varchar, action varchar, success boolean, element_count bigint,
+    unexpected_count bigint, examples varchar, says varchar, remedy varchar, staged_by varchar,
+    left_success boolean, left_unexpected_count bigint
+"""
 
 
-class GateError(Exception):
-    """The gate itself is broken: a suite that can't be read, a rule that gave no result."""
+@dataclass(frozen=True)
+class Run:
+    """What the gate has to know of a run.
+
+    now: the clock of the run, UTC without offset. sources: those that must have rows in the
+    required inputs. strict: what would be left out stops instead. rows_before: how many rows each
+    input had in the published build; same_build: whether that build read the same sources and
+    folder. seconds: how long the checks of one model may take.
+    """
+
+    run_id: str
+    now: datetime
+    sources: list[str]
+    countries: list[str]
+    languages: list[str]
+    allow_empty_inputs: bool = False
+    strict: bool = False
+    max_shrinkage_share: Decimal = Decimal("0.5")
+    rows_before: Mapping[str, int] = field(default_factory=dict)
+    same_build: bool = False
+    seconds: float = 3600
+
+    def parameters(self, name: str) -> dict[str, Any]:
+        """What the suites call ``$PARAMETER``, for one input."""
+        share = 1 - self.max_shrinkage_share
+        least = math.ceil(share * self.rows_before.get(name, 0))
+        return {
+            "now": self.now,
+            "sources": [] if self.allow_empty_inputs else self.sources,
+            "countries": self.countries,
+            "languages": self.languages,
+            "reserved_segments": list(RESERVED_SEGMENTS),
+            "least_rows": least if self.same_build else 0,
+            "least_rows_beside_another_build": 0 if self.same_build else least,
+        }
 
 
-def check(
-    con: DuckDBPyConnection,
-    *,
-    countries: DuckDBPyRelation,
-    languages: DuckDBPyRelation,
+class Unchecked(Refusal):
+    """The steps of the gate were not run one after the other on the same inputs."""
+
+
+# --- what the dbt models call -----------------------------------------------------------------
+
+
+def judge_staged(
+    con: DuckDBPyConnection, *, countries: DuckDBPyRelation, languages: DuckDBPyRelation
 ) -> DuckDBPyRelation:
-    """The results of this dbt run, as the relation that ``gx_validation_results`` is made of.
+    """The results of what came, as the relation that ``gx_staged_results`` is made of.
 
     countries, languages: the reference seeds, codes in their first column. What else is to know of
     the run stands in the table ``this_check``, written by a hook. Results carry by which dbt run
     their input was staged, so that another staging counts as unchecked.
     """
-    run_id, now, sources, allow_empty_inputs = con.execute(
-        "select run_id, checked_at, sources, allow_empty_inputs from this_check"
-    ).fetchall()[0]
+    run = _this_run(con, countries, languages)
     staged_by = dict(con.execute(f"select input, staged_by from {LEDGER}").fetchall())
-    results = validate(
-        con,
-        run_id=run_id,
-        now=now,
-        sources=sources.split(","),
-        countries=[row[0] for row in countries.fetchall()],
-        languages=[row[0] for row in languages.fetchall()],
-        allow_empty_inputs=allow_empty_inputs,
+    with watchdog(con, run.seconds):
+        results = validate(con, run, staged_by)
+    return _relation(con, results)
+
+
+def find_broken_rows(
+    con: DuckDBPyConnection, *, countries: DuckDBPyRelation, languages: DuckDBPyRelation
+) -> DuckDBPyRelation:
+    """The rows to leave out, as the relation that ``quarantine_reasons`` is made of.
+
+    One row per row of an input and rule of action quarantine that it breaks.
+    """
+    run = _this_run(con, countries, languages)
+    with watchdog(con, run.seconds):
+        return broken_rows(con, run, _read_results(con))
+
+
+def judge(
+    con: DuckDBPyConnection, *, countries: DuckDBPyRelation, languages: DuckDBPyRelation
+) -> DuckDBPyRelation:
+    """All results, as the relation that ``gx_validation_results`` is made of."""
+    run = _this_run(con, countries, languages)
+    with watchdog(con, run.seconds):
+        return _relation(con, validate_left(con, run, _read_results(con)))
+
+
+def _this_run(con: Any, countries: DuckDBPyRelation, languages: DuckDBPyRelation) -> Run:
+    found = con.execute("select * from this_check")
+    row = dict(zip([one[0] for one in found.description], found.fetchall()[0], strict=True))
+    sources = row["sources"].split(",")
+    build = last_build(Path(row["published_path"])) or {}
+    same = (build.get("sources"), build.get("folder_key")) == (
+        row["sources"],
+        folder_key(row["raw_data"]),
     )
-    con.execute(
-        """
-        create or replace temp table checked_rules (
-            run_id varchar, checked_at timestamp, input varchar, column_name varchar, rule varchar,
-            expectation varchar, action varchar, success boolean, element_count bigint,
-            unexpected_count bigint, examples varchar, says varchar, remedy varchar,
-            staged_by varchar
+    return Run(
+        run_id=row["run_id"],
+        now=row["checked_at"],
+        sources=sources,
+        countries=[code for code, *_ in countries.fetchall()],
+        languages=[code for code, *_ in languages.fetchall()],
+        allow_empty_inputs=row["allow_empty_inputs"],
+        strict=row["quality_policy"] == "strict",
+        max_shrinkage_share=Decimal(row["max_shrinkage_share"]),
+        rows_before={name: build.get(f"rows_{name}") or 0 for name in INPUTS},
+        same_build=same,
+        seconds=row["gate_timeout_seconds"],
+    )
+
+
+def _read_results(con: Any) -> list[Result]:
+    names = ", ".join(one.name for one in fields(Result))
+    rows = con.execute(f"select {names} from quality.gx_staged_results").fetchall()
+    return [Result(*row) for row in rows]
+
+
+def _relation(con: Any, results: list[Result]) -> DuckDBPyRelation:
+    con.execute(f"create or replace temp table checked_rules ({RESULT_COLUMNS})")
+    marks = ", ".join("?" * len(fields(Result)))
+    if results:
+        con.executemany(
+            f"insert into checked_rules values ({marks})", [astuple(one) for one in results]
         )
-        """
-    )
-    con.executemany(
-        f"insert into checked_rules values ({', '.join('?' * len(fields(Result)))})",
-        [astuple(replace(result, staged_by=staged_by.get(result.input))) for result in results],
-    )
     return con.query("select * from checked_rules")
 
 
+# --- what came --------------------------------------------------------------------------------
+
+
 def staged_table(name: str) -> str:
-    """The table that the rules of an input are judged on."""
+    """The table of an input as it came."""
     return f"staging.{name.replace('raw_', 'staged_')}"
 
 
-def validate(
-    con: Any,
-    *,
-    run_id: str,
-    now: datetime,
-    sources: list[str],
-    countries: list[str],
-    languages: list[str],
-    allow_empty_inputs: bool = False,
-) -> list[Result]:
+def passed_table(name: str) -> str:
+    """The view of what the quarantine left of an input."""
+    return f"quality.{name.replace('raw_', 'passed_')}"
+
+
+def validate(con: Any, run: Run, staged_by: Mapping[str, str] | None = None) -> list[Result]:
     """Every rule's result on the staged tables, in the order of the suites.
 
-    now: the clock of the run, UTC without offset. sources: those that must have rows in the
-    required inputs. Raises GateError where a rule can't be judged.
+    Raises GateError where a rule can't be judged.
     """
-    parameters = {
-        "now": now,
-        "sources": [] if allow_empty_inputs else sources,
-        "countries": countries,
-        "languages": languages,
-        "reserved_segments": list(RESERVED_SEGMENTS),
-    }
     results = []
-    for name, judge in _judges(con):
-        rows = con.execute(f"select count(*) from {staged_table(name)}").fetchall()[0][0]
-        suite = load_suite(name)
-        passed = judge(suite, parameters)
-        failed = [
-            rule for rule in suite["expectations"] if not passed[rule["meta"]["rule"]].success
-        ]
-        # Counts and examples cost several statements a rule: only for rules that failed.
-        details = judge({**suite, "expectations": failed}, parameters, summary=True)
-        for rule in suite["expectations"]:
-            meta = rule["meta"]
-            detail = details[meta["rule"]].result if meta["rule"] in details else {}
-            rows_broken = _rows_broken(con, name, rule, detail)
-            results.append(
-                Result(
-                    run_id=run_id,
-                    checked_at=now,
-                    input=name,
-                    column_name=meta.get("column", rule["kwargs"].get("column")),
-                    rule=meta["rule"],
-                    expectation=rule["type"],
-                    action=meta["action"],
-                    success=passed[meta["rule"]].success,
-                    element_count=rows,
-                    unexpected_count=detail.get("unexpected_count", 0),
-                    examples=_examples(name, rows_broken) or None,
-                    says=meta["says"],
-                    remedy=meta["remedy"],
-                    staged_by=None,
+    with judges(con) as judge_of:
+        for name in INPUTS:
+            table = staged_table(name)
+            rows = con.execute(f"select count(*) from {table}").fetchall()[0][0]
+            suite = load_suite(name)["expectations"]
+            found = _judge(judge_of(table), name, suite, run.parameters(name))
+            for rule in suite:
+                meta, (success, unexpected_count, examples) = rule["meta"], found[_id(rule)]
+                strict = run.strict and meta["action"] == "quarantine"
+                results.append(
+                    Result(
+                        run_id=run.run_id,
+                        checked_at=run.now,
+                        input=name,
+                        column_name=meta.get("column", rule["kwargs"].get("column")),
+                        rule=meta["rule"],
+                        expectation=rule["type"],
+                        action="stop" if strict else meta["action"],
+                        success=success,
+                        element_count=rows,
+                        unexpected_count=unexpected_count,
+                        examples=examples,
+                        says=meta["says"],
+                        remedy=meta["remedy"],
+                        staged_by=(staged_by or {}).get(name),
+                    )
                 )
-            )
     return results
 
 
-def load_suite(name: str) -> dict[str, Any]:
-    """The suite of an input. Raises GateError where a rule has no name, action or sentence."""
-    suite = yaml.safe_load(
-        (files("customer_loyalty") / "suites" / f"{name}.yml").read_text("utf-8")
-    )
-    for rule in suite["expectations"]:
-        meta = rule.get("meta", {})
-        missing = [word for word in ("rule", "action", "says", "remedy") if not meta.get(word)]
-        if missing or meta["action"] not in ACTIONS:
-            raise GateError(
-                f"suites/{name}.yml: rule {meta.get('rule', rule['type'])} needs"
-                f" {', '.join(missing) or 'an action of ' + ', '.join(ACTIONS)}."
-            )
-    rules = [rule["meta"]["rule"] for rule in suite["expectations"]]
-    twice = {rule for rule in rules if rules.count(rule) > 1}
-    if twice:
-        raise GateError(f"suites/{name}.yml: {', '.join(sorted(twice))} stands there twice.")
-    return suite
+def _judge(
+    judge: Judge, name: str, suite: list[dict], parameters: Mapping[str, Any]
+) -> dict[str, tuple[bool, int, str | None]]:
+    """For each rule whether it is kept, how many rows break it, and some of these in words."""
+    passed = judge.passes(suite, parameters)
+    failed = [rule for rule in suite if not passed[_id(rule)]]
+    # Counts and examples cost several statements a rule: only for rules that failed.
+    details = judge.details(failed, parameters)
+    found: dict[str, tuple[bool, int, str | None]] = dict.fromkeys(map(_id, suite), (True, 0, None))
+    for rule in failed:
+        detail = details[_id(rule)]
+        if "unexpected_count" in detail:
+            examples = _examples(name, _some_rows(judge, name, rule, parameters))
+        else:
+            examples = _observed(rule, detail, parameters)
+        found[_id(rule)] = (False, detail.get("unexpected_count", 0), examples)
+    return found
 
 
-def _judges(con: Any) -> Iterator[tuple[str, Any]]:
-    """For each input its name and a function that runs a suite on it."""
-    # Importing Great Expectations takes seconds: here, and nowhere else.
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import (
-        DataContextConfig,
-        InMemoryStoreBackendDefaults,
-        ProgressBarsConfig,
-    )
+def _id(rule: Mapping[str, Any]) -> str:
+    return rule["meta"]["rule"]
 
-    from customer_loyalty import dialect
 
-    with dialect.open_connection(con) as url:
-        context = gx.get_context(
-            mode="ephemeral",
-            project_config=DataContextConfig(
-                store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
-                progress_bars=ProgressBarsConfig(globally=False),
-                analytics_enabled=False,
-            ),
+# --- what is left out -------------------------------------------------------------------------
+
+
+def broken_rows(con: Any, run: Run, results: list[Result]) -> DuckDBPyRelation:
+    """Every row that breaks a rule of action quarantine, as a relation.
+
+    Columns: input, source_system, id, _source_file, _source_row, rule, staged_by. Raises GateError
+    where it is not as many rows as Great Expectations counted.
+    """
+    con.execute(
+        """
+        create or replace temp table broken_rows (
+            input varchar, source_system varchar, id varchar, _source_file varchar,
+            _source_row bigint, rule varchar, staged_by varchar
         )
-        source = context.data_sources.add_sql("staged", connection_string=url)
-        for name in INPUTS:
-            schema, table = staged_table(name).split(".")
-            asset = source.add_table_asset(name, table_name=table, schema_name=schema)
-            batch = asset.add_batch_definition_whole_table("whole").get_batch()
+        """
+    )
+    failed = {one.rule: one for one in results if not one.success and one.action == "quarantine"}
+    if failed:
+        import sqlalchemy as sa
 
-            def judge(suite, parameters, summary=False, batch=batch, name=name):
-                results = {}
-                # Rules that show the same columns run together, all of them where none is shown.
-                for index, rules in _grouped(name, suite["expectations"], summary):
-                    outcome = batch.validate(
-                        gx.ExpectationSuite(
-                            name=name, expectations=[_expectation(name, rule) for rule in rules]
-                        ),
-                        expectation_parameters=parameters,
-                        result_format={
-                            "result_format": "SUMMARY" if summary else "BOOLEAN_ONLY",
-                            "unexpected_index_column_names": index,
-                        },
-                    )
-                    results |= {
-                        result.expectation_config.meta["rule"]: result for result in outcome.results
-                    }
-                for rule in suite["expectations"]:
-                    result = results.get(rule["meta"]["rule"])
-                    raised = _raised(result.exception_info) if result else "it is missing"
-                    if raised:
-                        raise GateError(f"{rule['meta']['rule']} gave no result: {raised}")
-                return results
+        names = ("input", "source_system", "id", "_source_file", "_source_row", "rule", "staged_by")
+        target = sa.table("broken_rows", *map(sa.column, names))
+        with judges(con) as judge_of:
+            for name in dict.fromkeys(result.input for result in failed.values()):
+                judge, [key] = judge_of(staged_table(name)), KEYS[name]
+                for rule in load_suite(name)["expectations"]:
+                    if not (result := failed.get(_id(rule))):
+                        continue
+                    columns = [
+                        sa.literal(name),
+                        sa.column("source_system"),
+                        sa.column(key),
+                        sa.column("_source_file"),
+                        sa.column("_source_row"),
+                        sa.literal(result.rule),
+                        sa.literal(result.staged_by, sa.String),
+                    ]
+                    rows = judge.rows_that_break(rule, run.parameters(name), columns)
+                    judge.execute(sa.insert(target).from_select(names, rows))
+    counted = dict(con.execute("select rule, count(*) from broken_rows group by rule").fetchall())
+    expected = {rule: result.unexpected_count for rule, result in failed.items()}
+    if counted != expected:
+        raise GateError(f"to be left out: {counted}; judged to be broken: {expected}.")
+    return con.query("select * from broken_rows")
 
-            yield name, judge
+
+# --- what is left -----------------------------------------------------------------------------
 
 
-def _expectation(name: str, rule: Mapping[str, Any]) -> Any:
-    """A rule as Great Expectations' object. Raises GateError where it can't be made."""
-    from great_expectations.exceptions import ExpectationNotFoundError
-    from great_expectations.expectations.registry import get_expectation_impl
+def validate_left(con: Any, run: Run, results: list[Result]) -> list[Result]:
+    """The results of what came, with those of what is left where rows were left out.
 
+    Raises Unchecked where rows were left out by other results than these, GateError where a rule
+    can't be judged.
+    """
+    _check_that_all_is_of_one_staging(con, results)
+    judged: dict[str, tuple[bool, int, str | None]] = {}
+    # A number of rows is compared with the last time's before any are left out.
+    run = replace(run, rows_before={})
+    with judges(con) as judge_of:
+        for name in QUARANTINE:
+            if con.execute(f"select 1 from quality.quarantined_{name} limit 1").fetchall():
+                suite = load_suite(name)["expectations"]
+                judge = judge_of(passed_table(name))
+                judged |= _judge(judge, name, suite, run.parameters(name))
+    return [
+        replace(one, left_success=judged[one.rule][0], left_unexpected_count=judged[one.rule][1])
+        if one.rule in judged
+        else one
+        for one in results
+    ]
+
+
+def _check_that_all_is_of_one_staging(con: Any, results: list[Result]) -> None:
+    expected = {
+        (one.input, one.rule, one.staged_by): one.unexpected_count
+        for one in results
+        if not one.success and one.action == "quarantine"
+    }
+    left_out = con.execute(
+        "select input, rule, staged_by, count(*) from quality.quarantine_reasons group by all"
+    ).fetchall()
+    if {tuple(key): count for *key, count in left_out} != expected:
+        raise Unchecked(
+            "quality.quarantine_reasons is of other results than quality.gx_staged_results. Run dbt"
+            " build."
+        )
+
+
+# --- a check that never ends ------------------------------------------------------------------
+
+
+class TooLong(Refusal):
+    """The checks took longer than they may."""
+
+
+@contextmanager
+def watchdog(con: Any, seconds: float, grace: float = 60) -> Iterator[None]:
+    """Interrupt the connection after some seconds, and end the process if that does not help.
+
+    Raises TooLong: a check that never ends must not keep the gate open, nor a scheduler waiting.
+    """
+    done, late = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        if done.wait(seconds):
+            return
+        late.set()
+        # Great Expectations goes on with the next statement: each is interrupted.
+        for _ in range(int(grace * 10)):
+            con.interrupt()
+            if done.wait(0.1):
+                return
+        print(f"{_too_long(seconds)} The process ends.", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    watcher = threading.Thread(target=watch, daemon=True, name="watchdog of the gate")
+    watcher.start()
     try:
-        return get_expectation_impl(rule["type"])(**rule["kwargs"], meta=rule["meta"])
-    except (ExpectationNotFoundError, ValueError) as error:
-        raise GateError(f"suites/{name}.yml: rule {rule['meta']['rule']}: {error}") from None
+        yield
+    except Exception:
+        if not late.is_set():
+            raise
+    finally:
+        done.set()
+        watcher.join()
+    if late.is_set():
+        raise TooLong(_too_long(seconds))
 
 
-def _raised(exception_info: Mapping[str, Any] | None) -> str | None:
-    """What Great Expectations met instead of a result: told once, or by metric."""
-    info = exception_info or {}
-    told = [info, *(value for value in info.values() if isinstance(value, Mapping))]
-    raised = [str(one.get("exception_message")) for one in told if one.get("raised_exception")]
-    return raised[0] if raised else None
+def _too_long(seconds: float) -> str:
+    return (
+        f"The checks of the inputs took more than gate_timeout_seconds, {seconds:g}: the gate stays"
+        " closed."
+    )
 
 
-def _grouped(name: str, rules: list[dict], summary: bool) -> list[tuple[list[str], list[dict]]]:
-    if not summary:
-        return [([], rules)] if rules else []
-    groups: dict[tuple[str, ...], list[dict]] = {}
-    for rule in rules:
-        groups.setdefault(tuple(_index_columns(name, rule)), []).append(rule)
-    return [(list(index), group) for index, group in groups.items()]
+# --- rows in words ----------------------------------------------------------------------------
 
 
-def _index_columns(name: str, rule: Mapping[str, Any]) -> list[str]:
-    """What tells a person which row broke a rule, and why."""
-    return [*KEYS[name], *rule["meta"].get("show", []), "_source_file", "_source_row"]
-
-
-def _rows_broken(
-    con: Any, name: str, rule: Mapping[str, Any], detail: Mapping[str, Any]
+def _some_rows(
+    judge: Judge, name: str, rule: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Some rows that break a rule, with their origin."""
-    if rule["type"] != "expect_compound_columns_to_be_unique":
-        return detail.get("partial_unexpected_index_list") or []
-    # Of duplicates Great Expectations tells the keys, but not where they are.
-    columns, index = rule["kwargs"]["column_list"], _index_columns(name, rule)
-    same = " and ".join(f"{column} = ?" for column in columns)
-    rows = []
-    for key in {tuple(key.values()) for key in detail.get("partial_unexpected_list") or []}:
-        found = con.execute(
-            f"select {', '.join(index)} from {staged_table(name)} where {same} limit {EXAMPLES}",
-            list(key),
-        ).fetchall()
-        rows += [dict(zip(index, row, strict=True)) for row in found]
-    return rows
+    """The first rows that break a rule, with what tells a person which they are, and why."""
+    import sqlalchemy as sa
+
+    kwargs = rule["kwargs"]
+    judged = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
+    shown = [*KEYS[name], *rule["meta"].get("show", []), *judged, "_source_file", "_source_row"]
+    columns = list(dict.fromkeys(shown))
+    places = [sa.column("_source_file"), sa.column("_source_row"), *map(sa.column, KEYS[name])]
+    rows = judge.rows_that_break(rule, parameters, [sa.column(column) for column in columns])
+    found = judge.execute(rows.order_by(*places).limit(EXAMPLES)).fetchall()
+    return [dict(zip(columns, row, strict=True)) for row in found]
+
+
+def _observed(
+    rule: Mapping[str, Any], detail: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> str | None:
+    """What a rule on the whole input found, where that is a number."""
+    observed = detail.get("observed_value")
+    if isinstance(observed, bool) or not isinstance(observed, int | float):
+        return None
+    least = with_parameters(rule["kwargs"].get("min_value"), dict(parameters))
+    return f"{observed:,} found" + (f", at least {least:,} expected" if least is not None else "")
 
 
 def _examples(name: str, rows: list[dict[str, Any]]) -> str:
     """A few rows in words: their ids, where they come from, the values that may be shown."""
     hidden = {*KEYS[name], "_source_file", "_source_row"}
     texts = []
-    for row in sorted(rows, key=lambda row: (row["_source_file"], row["_source_row"]))[:EXAMPLES]:
+    for row in rows:
         key = " ".join(f"{column} {_key_text(row[column])}" for column in KEYS[name])
         place = f"{row['_source_file']} row {row['_source_row']}"
         values = ", ".join(

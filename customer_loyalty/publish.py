@@ -7,6 +7,7 @@ wrong before the rename leaves the published file as it was.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -35,6 +36,16 @@ MARTS = (
     "customers",
     "cohort_retention",
 )
+QUALITY = (
+    "gx_validation_results",
+    "input_summary",
+    "quarantined_raw_customers",
+    "quarantined_raw_orders",
+    "quarantined_raw_surveys",
+    "quarantined_raw_subscriptions",
+    "rules",
+)
+"""What readers see of the gate: schema ``quality`` of the published database."""
 PUBLISHED = "warehouse/published.duckdb"
 """Where the marts are published, unless LOYALTY_PUBLISHED says otherwise."""
 
@@ -53,9 +64,9 @@ def publish(con: DuckDBPyConnection) -> DuckDBPyRelation:
 
     Returns the row of ``published_build``; no row where nothing was published. Raises PublishFault.
     """
-    build_id, not_published_because, sources, currency, target = con.execute(
-        "select build_id, not_published_because, sources, reporting_currency, published_path"
-        " from this_build"
+    build_id, not_published_because, sources, raw_data, currency, target = con.execute(
+        "select build_id, not_published_because, sources, raw_data, reporting_currency,"
+        " published_path from this_build"
     ).fetchall()[0]
     row = {
         "build_id": ("varchar", build_id),
@@ -63,6 +74,7 @@ def publish(con: DuckDBPyConnection) -> DuckDBPyRelation:
         "as_of_date": ("date", _value(con, "select max(as_of_date) from intermediate.int_as_of")),
         "project_version": ("varchar", version("customer-loyalty")),
         "sources": ("varchar", sources),
+        "folder_key": ("varchar", folder_key(raw_data)),
         "reporting_currency": ("varchar", currency),
     }
     for name in INPUTS:
@@ -76,6 +88,26 @@ def publish(con: DuckDBPyConnection) -> DuckDBPyRelation:
         return con.query("select * from published_row where false")
     replace_file(con, Path(os.path.realpath(target)), row)
     return con.query("select * from published_row")
+
+
+def folder_key(raw_data: str | None) -> str | None:
+    """What a build keeps of its folder of files, to know it again: a hash, for paths tell names."""
+    if raw_data is None:
+        return None
+    return hashlib.sha256(os.path.realpath(Path(raw_data).expanduser()).encode()).hexdigest()
+
+
+def last_build(target: Path) -> dict[str, Any] | None:
+    """The row of ``published_build``; None where there is none that could be read."""
+    if not target.is_file():
+        return None
+    try:
+        with duckdb.connect(os.path.realpath(target), read_only=True) as con:
+            found = con.execute("select * from marts.published_build")
+            columns = [column[0] for column in found.description]
+            return next((dict(zip(columns, row, strict=True)) for row in found.fetchall()), None)
+    except duckdb.Error:
+        return None
 
 
 def replace_file(con: DuckDBPyConnection, target: Path, row: dict[str, tuple[str, Any]]) -> None:
@@ -170,7 +202,8 @@ def _write(con: DuckDBPyConnection, new: Path, row: dict[str, tuple[str, Any]]) 
         cursor.execute(f"attach '{path}' as publish_new (storage_version '{STORAGE_VERSION}')")
         try:
             cursor.execute("create schema publish_new.marts; create schema publish_new.quality")
-            for table in (*(f"marts.{mart}" for mart in MARTS), "quality.gx_validation_results"):
+            tables = [f"marts.{name}" for name in MARTS] + [f"quality.{name}" for name in QUALITY]
+            for table in tables:
                 # In order, so that the same data gives the same rows in the same places.
                 cursor.execute(
                     f"create table publish_new.{table} as select * from {table} order by all"

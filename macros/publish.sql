@@ -70,11 +70,11 @@
     create or replace temp table this_build as
     select
         '{{ invocation_id }}' as build_id,
-        {{ dbt.string_literal(dbt.escape_single_quotes(reason)) if reason else 'cast(null as varchar)' }}
-            as not_published_because,
+        {{ text_literal(reason) }} as not_published_because,
         '{{ enabled_sources() | join(",") }}' as sources,
+        {{ text_literal(var('raw_data')) }} as raw_data,
         '{{ setting("reporting_currency") }}' as reporting_currency,
-        {{ dbt.string_literal(dbt.escape_single_quotes(published_path())) }} as published_path
+        {{ text_literal(published_path()) }} as published_path
     {%- endif -%}
 {%- endmacro %}
 
@@ -86,7 +86,7 @@
             {%- do ran.update({result.node.name: result.status | string}) -%}
         {%- endfor -%}
         {%- set failed = results | rejectattr('status', 'in', ['success', 'pass', 'warn', 'no-op']) | list -%}
-        {%- if ran.get('gx_validation_results') == 'success' -%}
+        {%- if ran.get('quality_gate') == 'success' -%}
             {%- do tell_gate_warnings() -%}
         {%- endif -%}
         {%- if failed -%}
@@ -100,6 +100,7 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# Says which rules of action warn are broken, and which rows were left out, and why. #}
 {% macro tell_gate_warnings() -%}
     {%- set results = adapter.get_relation(target.database, 'quality', 'gx_validation_results') -%}
     {%- set warnings = run_query(
@@ -108,8 +109,19 @@
     ) -%}
     {%- for warning in warnings.rows -%}
         {%- do log(
-            'WARNING: ' ~ warning[0] ~ '.' ~ warning[1] ~ ', ' ~ warning[2] ~ ' rows. ' ~ warning[3]
-            ~ ' Not so: ' ~ warning[4],
+            'WARNING: ' ~ warning[0] ~ '.' ~ warning[1] ~ (', ' ~ warning[2] ~ ' rows' if warning[2] else '') ~ '. '
+            ~ warning[3] ~ (' Not so: ' ~ warning[4] if warning[4] else ''),
+            info=true
+        ) -%}
+    {%- endfor -%}
+    {%- set summary = adapter.get_relation(target.database, 'quality', 'input_summary') -%}
+    {%- set inputs = run_query(
+        "select input, rows_left_out, rows_in, reasons from " ~ summary ~ " where rows_left_out > 0 order by input"
+    ) -%}
+    {%- for row in inputs.rows -%}
+        {%- do log(
+            'QUARANTINE: ' ~ row[1] ~ ' of ' ~ row[2] ~ ' rows of ' ~ row[0] ~ ' left out (' ~ row[3]
+            ~ '), see quality.quarantined_' ~ row[0],
             info=true
         ) -%}
     {%- endfor -%}

@@ -11,6 +11,11 @@
     row_number() over ()
 {%- endmacro %}
 
+{# `value` as a literal of SQL text; NULL where it is none. #}
+{% macro text_literal(value) -%}
+    {{ dbt.string_literal(dbt.escape_single_quotes(value | string)) if value is not none else 'cast(null as varchar)' }}
+{%- endmacro %}
+
 {# An expression that ends the statement with `message`, a text expression. #}
 {% macro fail_with(message) -%}
     {{ return(adapter.dispatch('fail_with', 'customer_loyalty')(message)) }}

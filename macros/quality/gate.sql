@@ -41,7 +41,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Hook of gx_validation_results: tells its Python what only Jinja knows. #}
+{# Hook of the models in which Great Expectations runs: tells their Python what only Jinja knows. #}
 {% macro note_this_check() -%}
     {%- if execute -%}
     create or replace temp table this_check as
@@ -49,20 +49,26 @@
         '{{ invocation_id }}' as run_id,
         {{ run_started_at_utc() }} as checked_at,
         '{{ enabled_sources() | join(",") }}' as sources,
-        {{ setting('allow_empty_inputs') }} as allow_empty_inputs
+        {{ text_literal(var('raw_data')) }} as raw_data,
+        {{ setting('allow_empty_inputs') }} as allow_empty_inputs,
+        '{{ setting("quality_policy") }}' as quality_policy,
+        '{{ setting("max_shrinkage_share") }}' as max_shrinkage_share,
+        {{ setting('gate_timeout_seconds') }} as gate_timeout_seconds,
+        {{ text_literal(published_path()) }} as published_path
     {%- endif -%}
 {%- endmacro %}
 
 {#
-    Ends the model unless the gate is open: every input was checked after it was staged, and no rule that stops (or
-    that would quarantine) is broken. The results are read by their relation's own name: under --empty a ref is an
-    empty table, and an empty table holds no fault.
+    Ends the model unless the gate is open: every input was checked after it was staged, no rule that stops is broken,
+    no input lost more rows to the quarantine than it may, and nothing but warnings is broken in what is left. The
+    results are read by their relations' own names: under --empty a ref is an empty table, which holds no fault.
 #}
 {% macro refuse_unless_gate_open() -%}
     {%- if execute -%}
     {%- set results = adapter.get_relation(target.database, 'quality', 'gx_validation_results') -%}
+    {%- set summary = adapter.get_relation(target.database, 'quality', 'input_summary') -%}
     {%- set new_line = "chr(10) || '  '" -%}
-    {%- if results is none -%}
+    {%- if results is none or summary is none -%}
     select {{ fail_with("'The gate is closed: the inputs were never checked. Run dbt build.'") }}
     {%- else -%}
     with
@@ -74,16 +80,36 @@
         {%- endfor %}
     ),
 
+    results as (
+        select results.*
+        from {{ results }} as results
+        inner join {{ staging_ledger() }} as ledger
+            on results.input = ledger.input and results.staged_by = ledger.staged_by
+    ),
+
+    summary as (
+        select summary.*
+        from {{ summary }} as summary
+        inner join {{ staging_ledger() }} as ledger
+            on summary.input = ledger.input and summary.staged_by = ledger.staged_by
+    ),
+
     unchecked as (
-        select string_agg(inputs.input, ', ' order by inputs.input) as names
+        select string_agg(input, ', ' order by input) as names
         from inputs
-        where not exists (
-            select 1
-            from {{ results }} as results
-            inner join {{ staging_ledger() }} as ledger
-                on results.input = ledger.input and results.staged_by = ledger.staged_by
-            where results.input = inputs.input
-        )
+        where
+            input not in (select results.input from results)
+            or input not in (select summary.input from summary)
+    ),
+
+    too_many as (
+        select
+            input,
+            rows_quarantined || ' of ' || rows_in || ' rows of ' || input || ' break rules, '
+            || case max_rows_quarantined when 0 then 'none' else 'at most ' || max_rows_quarantined end
+            || ' may be left out (max_quarantined_share).' as text
+        from summary
+        where rows_quarantined > max_rows_quarantined
     ),
 
     broken as (
@@ -92,20 +118,21 @@
             row_number() over (
                 order by case results.action when 'stop' then 1 else 2 end, results.input, results.rule
             ) as place
-        from {{ results }} as results
-        inner join {{ staging_ledger() }} as ledger
-            on results.input = ledger.input and results.staged_by = ledger.staged_by
-        where not results.success and results.action in ('stop', 'quarantine')
+        from results
+        left join too_many on results.input = too_many.input
+        where
+            (not results.success and results.action = 'stop')
+            or (not results.success and results.action = 'quarantine' and too_many.input is not null)
+            or (not results.left_success and results.action != 'warn')
     ),
 
     told as (
         select
             string_agg(
                 input || '.' || column_name || '  ' || rule || ' (' || action || ')  '
-                || case
-                    when unexpected_count = 0 then 'no rows'
-                    else unexpected_count || ' of ' || element_count || ' rows'
-                end
+                || case when unexpected_count > 0 then unexpected_count || ' of ' else '' end
+                || element_count || ' rows'
+                || case when success then ', and what is left without the quarantined ones breaks it' else '' end
                 || {{ new_line }} || '    ' || says || ' ' || remedy
                 || coalesce({{ new_line }} || '    ' || examples, ''),
                 {{ new_line }} order by place
@@ -119,12 +146,18 @@
         from broken
     ),
 
+    limits as (
+        select string_agg({{ new_line }} || text, '' order by input) as text
+        from too_many
+    ),
+
     message as (
         select
             case
                 when told.faults is not null
                     then
                         'The gate is closed: nothing below it was built, nothing was published.'
+                        || coalesce(limits.text, '')
                         || {{ new_line }} || told.faults
                         || {{ new_line }} || 'All results: quality.gx_validation_results.'
                         || ' Mend the input, then run dbt build again.'
@@ -135,6 +168,7 @@
             end as text
         from unchecked
         cross join told
+        cross join limits
     )
 
     select {{ fail_with('message.text') }}

@@ -42,11 +42,13 @@
             'fiscal_year_start_month': [1, 12],
             'cltv_window_days': [1, 36500],
             'minimum_responses': [0, 1000000000],
+            'gate_timeout_seconds': [1, 1000000000],
         },
         'number from': {
             'csat_satisfied_share': [0, 1],
             'ces_easy_share': [0, 1],
             'max_quarantined_share': [0, 1],
+            'max_shrinkage_share': [0, 1],
         },
     } -%}
 
@@ -101,6 +103,9 @@
     {%- if var('nps_responses') not in ['all', 'latest_per_customer'] -%}
         {%- do faults.append("nps_responses must be all or latest_per_customer; found " ~ var('nps_responses')) -%}
     {%- endif -%}
+    {%- if var('quality_policy') not in ['quarantine', 'strict'] -%}
+        {%- do faults.append('quality_policy must be quarantine or strict; found ' ~ var('quality_policy')) -%}
+    {%- endif -%}
     {%- if not modules.re.fullmatch('[A-Z]{3}', var('reporting_currency') | string) -%}
         {%- do faults.append(
             'reporting_currency must be an ISO 4217 code such as EUR; found ' ~ var('reporting_currency')
@@ -151,7 +156,7 @@
         'sources', 'raw_data', 'as_of_date', 'reporting_currency', 'reporting_time_zone', 'activity_window_days',
         'period_grains', 'fiscal_year_start_month', 'segment_dimensions', 'nps_responses', 'csat_satisfied_share',
         'csat_satisfied_from', 'ces_easy_share', 'cltv_window_days', 'minimum_responses', 'max_quarantined_share',
-        'allow_empty_inputs',
+        'quality_policy', 'max_shrinkage_share', 'gate_timeout_seconds', 'allow_empty_inputs',
     ]) }}
 {%- endmacro %}
 

@@ -1,9 +1,9 @@
 -- depends_on: {{ ref('quality_gate') }}
 with
 
-staged as (
+passed as (
 
-    select * from {{ ref('staged_customers') }}
+    select * from {{ ref('passed_customers') }}
 
 )
 
@@ -23,4 +23,4 @@ select
     signed_up_at,
     {{ local_date('signed_up_at', setting('reporting_time_zone')) }} as signed_up_on
 
-from staged
+from passed

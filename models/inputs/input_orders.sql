@@ -1,12 +1,12 @@
 -- depends_on: {{ ref('quality_gate') }}
 with
 
-staged as (
+passed as (
 
     select
         *,
         coalesce(refunded_amount, 0) as refunded
-    from {{ ref('staged_orders') }}
+    from {{ ref('passed_orders') }}
 
 )
 
@@ -35,4 +35,4 @@ select
     ordered_at,
     ordered_on
 
-from staged
+from passed

@@ -1,9 +1,9 @@
 -- depends_on: {{ ref('quality_gate') }}
 with
 
-staged as (
+passed as (
 
-    select * from {{ ref('staged_subscriptions') }}
+    select * from {{ ref('passed_subscriptions') }}
 
 )
 
@@ -26,4 +26,4 @@ select
     started_on,
     ended_on
 
-from staged
+from passed

@@ -1,9 +1,9 @@
 -- depends_on: {{ ref('quality_gate') }}
 with
 
-staged as (
+passed as (
 
-    select * from {{ ref('staged_surveys') }}
+    select * from {{ ref('passed_surveys') }}
 
 )
 
@@ -30,4 +30,4 @@ select
     responded_at,
     responded_on
 
-from staged
+from passed

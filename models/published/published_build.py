@@ -14,6 +14,12 @@ def model(dbt, session):
         dbt.ref("customers"),
         dbt.ref("cohort_retention"),
         dbt.ref("gx_validation_results"),
+        dbt.ref("input_summary"),
+        dbt.ref("quarantined_raw_customers"),
+        dbt.ref("quarantined_raw_orders"),
+        dbt.ref("quarantined_raw_surveys"),
+        dbt.ref("quarantined_raw_subscriptions"),
+        dbt.ref("rules"),
         dbt.ref("customer_history"),
     ):
         assert mart.columns

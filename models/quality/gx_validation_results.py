@@ -1,14 +1,19 @@
-from customer_loyalty.gate import check
+from customer_loyalty.gate import judge
 
 
 def model(dbt, session):
-    # The refs make the order of the build; Great Expectations reads the tables by their names.
-    for staged in (
-        dbt.ref("staged_customers"),
-        dbt.ref("staged_orders"),
-        dbt.ref("staged_surveys"),
-        dbt.ref("staged_exchange_rates"),
-        dbt.ref("staged_subscriptions"),
+    # The refs make the order of the build; Great Expectations reads the views by their names.
+    for judged in (
+        dbt.ref("gx_staged_results"),
+        dbt.ref("quarantine_reasons"),
+        dbt.ref("quarantined_raw_customers"),
+        dbt.ref("quarantined_raw_orders"),
+        dbt.ref("quarantined_raw_surveys"),
+        dbt.ref("quarantined_raw_subscriptions"),
+        dbt.ref("passed_customers"),
+        dbt.ref("passed_orders"),
+        dbt.ref("passed_surveys"),
+        dbt.ref("passed_subscriptions"),
     ):
-        assert staged.columns
-    return check(session, countries=dbt.ref("countries"), languages=dbt.ref("languages"))
+        assert judged.columns
+    return judge(session, countries=dbt.ref("countries"), languages=dbt.ref("languages"))

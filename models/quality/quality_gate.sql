@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('input_summary') }}
 with
 
 results as (

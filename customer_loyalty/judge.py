@@ -1,0 +1,149 @@
+"""Great Expectations on tables of a DuckDB connection that is open already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from customer_loyalty.rules import GateError, with_parameters
+
+Rule = Mapping[str, Any]
+
+
+@contextmanager
+def judges(con: Any) -> Iterator[Any]:
+    """While it lasts, yields a function that makes the Judge of a table, ``schema.table``."""
+    # Importing Great Expectations takes seconds: here, and nowhere else.
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
+
+    from customer_loyalty import dialect
+
+    with dialect.open_connection(con) as url:
+        context = gx.get_context(
+            mode="ephemeral",
+            project_config=DataContextConfig(
+                store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+                progress_bars=ProgressBarsConfig(globally=False),
+                analytics_enabled=False,
+            ),
+        )
+        source = context.data_sources.add_sql("gate", connection_string=url)
+
+        def judge_of(relation: str) -> Judge:
+            schema, table = relation.split(".")
+            return Judge(
+                context, source.add_table_asset(relation, table_name=table, schema_name=schema)
+            )
+
+        yield judge_of
+
+
+class Judge:
+    """One table before Great Expectations."""
+
+    def __init__(self, context: Any, asset: Any):
+        self._batch = asset.add_batch_definition_whole_table("whole").get_batch()
+        self._validator = context.get_validator(batch_request=asset.build_batch_request())
+
+    def passes(self, rules: list[Rule], parameters: Mapping[str, Any]) -> dict[str, bool]:
+        """Whether each rule is kept, by its id. Raises GateError where one can't be judged."""
+        results = self._validate(rules, parameters, {"result_format": "BOOLEAN_ONLY"})
+        return {rule: result.success for rule, result in results.items()}
+
+    def details(
+        self, rules: list[Rule], parameters: Mapping[str, Any]
+    ) -> dict[str, Mapping[str, Any]]:
+        """What was found of each rule: how many rows break it, or what was observed."""
+        results = self._validate(rules, parameters, {"result_format": "BASIC"})
+        return {rule: result.result for rule, result in results.items()}
+
+    def _validate(self, rules, parameters, result_format) -> dict[str, Any]:
+        import great_expectations as gx
+
+        if not rules:
+            return {}
+        suite = gx.ExpectationSuite(
+            name="rules", expectations=[_expectation(rule, parameters) for rule in rules]
+        )
+        outcome = self._batch.validate(suite, result_format=result_format)
+        # They come back in another order.
+        results = {result.expectation_config.meta["rule"]: result for result in outcome.results}
+        for rule in rules:
+            result = results.get(rule["meta"]["rule"])
+            raised = _raised(result.exception_info) if result else "it is missing"
+            if raised:
+                raise GateError(f"{rule['meta']['rule']} gave no result: {raised}")
+        return results
+
+    def rows_that_break(self, rule: Rule, parameters: Mapping[str, Any], columns: list[Any]) -> Any:
+        """The select of ``columns`` of every row that breaks a rule: the condition it is judged by.
+
+        Great Expectations itself tells some rows only. Raises GateError where the rule is none on
+        rows.
+        """
+        import sqlalchemy as sa
+        from great_expectations.expectations.expectation import get_metric_kwargs
+        from great_expectations.util import get_sqlalchemy_selectable
+        from great_expectations.validator.metric_configuration import MetricConfiguration
+
+        expectation = _expectation(rule, parameters)
+        engine = self._validator.execution_engine
+        metric = f"{getattr(expectation, 'map_metric', None)}.condition"
+        if not getattr(expectation, "map_metric", None):
+            raise GateError(
+                f"{_named(rule)} judges the whole input, so it can't quarantine rows. Let it stop or"
+                " warn."
+            )
+        kwargs = get_metric_kwargs(metric, configuration=expectation.configuration)
+        condition, domain, accessor = self._validator.get_metric(
+            MetricConfiguration(
+                metric,
+                metric_domain_kwargs=kwargs["metric_domain_kwargs"],
+                metric_value_kwargs=kwargs["metric_value_kwargs"],
+            )
+        )
+        rows = get_sqlalchemy_selectable(engine.get_domain_records({**domain, **accessor}))
+        if metric == "compound_columns.unique.condition":
+            # Its condition is on a table of its own making, which has every column twice.
+            key = [sa.column(column) for column in rule["kwargs"]["column_list"]]
+            often = sa.select(*key).select_from(rows).group_by(*key).having(sa.func.count() > 1)
+            condition = sa.tuple_(*key).in_(often)
+        return sa.select(*columns).select_from(rows).where(condition)
+
+    def execute(self, statement: Any) -> Any:
+        """Run a statement of SQLAlchemy on the table's connection."""
+        return self._validator.execution_engine.execute_query(statement)
+
+
+def _expectation(rule: Rule, parameters: Mapping[str, Any]) -> Any:
+    """A rule as Great Expectations' object. Raises GateError where it can't be made."""
+    from great_expectations.exceptions import ExpectationNotFoundError
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    try:
+        kwargs = with_parameters(rule["kwargs"], parameters)
+        return get_expectation_impl(rule["type"])(**kwargs, meta=rule["meta"])
+    except KeyError as error:
+        raise GateError(f"{_named(rule)}: there is no parameter {error}.") from None
+    except (ExpectationNotFoundError, ValueError) as error:
+        raise GateError(f"{_named(rule)}: {error}") from None
+
+
+def _named(rule: Rule) -> str:
+    return f"{rule['meta']['suite']}: rule {rule['meta']['rule']}"
+
+
+def _raised(exception_info: Mapping[str, Any] | None) -> str | None:
+    """What Great Expectations met instead of a result: told once, or by metric."""
+    info = exception_info or {}
+    told = [info, *(value for value in info.values() if isinstance(value, Mapping))]
+    raised = [str(one.get("exception_message")) for one in told if one.get("raised_exception")]
+    return raised[0] if raised else None

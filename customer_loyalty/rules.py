@@ -1,0 +1,97 @@
+"""The rules of the gate: what the suite files say of each, read and checked.
+
+A suite file is Great Expectations' own form of a list of expectations; ``meta`` adds the rule's id,
+what a broken rule does, and two sentences for people.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from customer_loyalty.contract import INPUTS
+
+ACTIONS = ("stop", "quarantine", "warn")
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "raw_customers": ("customer_id",),
+    "raw_orders": ("order_id",),
+    "raw_surveys": ("response_id",),
+    "raw_exchange_rates": ("currency_code", "rate_date"),
+    "raw_subscriptions": ("subscription_id",),
+}
+"""The columns that name a row of each input to a person."""
+
+NO_QUARANTINE = frozenset({"raw_exchange_rates"})
+"""Inputs whose rows can't be left out: an older rate would silently take the place of a broken one."""
+
+
+class GateError(Exception):
+    """The gate itself is broken: a suite that can't be read, a rule that gave no result."""
+
+
+def load_suite(name: str) -> dict[str, Any]:
+    """The suite of an input. Raises GateError where a rule has no name, action or sentence."""
+    suite = yaml.safe_load(
+        (files("customer_loyalty") / "suites" / f"{name}.yml").read_text("utf-8")
+    )
+    for rule in suite["expectations"]:
+        meta = rule.setdefault("meta", {})
+        meta["suite"] = f"suites/{name}.yml"
+        told = f"{meta['suite']}: rule {meta.get('rule', rule['type'])}"
+        missing = [word for word in ("rule", "action", "says", "remedy") if not meta.get(word)]
+        if missing or meta["action"] not in ACTIONS:
+            raise GateError(
+                f"{told} needs {', '.join(missing) or 'an action of ' + ', '.join(ACTIONS)}."
+            )
+        if meta["action"] == "quarantine" and name in NO_QUARANTINE:
+            raise GateError(
+                f"{told} can't quarantine: where a rate is left out, an older one would take its"
+                " place. Let it stop or warn."
+            )
+    rules = [rule["meta"]["rule"] for rule in suite["expectations"]]
+    twice = {rule for rule in rules if rules.count(rule) > 1}
+    if twice:
+        raise GateError(f"suites/{name}.yml: {', '.join(sorted(twice))} stands there twice.")
+    return suite
+
+
+def with_parameters(value: Any, parameters: dict[str, Any]) -> Any:
+    """What a suite says, with ``{$PARAMETER: name}`` replaced. Raises KeyError for an unknown one."""
+    if isinstance(value, dict):
+        if set(value) == {"$PARAMETER"}:
+            return parameters[value["$PARAMETER"]]
+        return {key: with_parameters(item, parameters) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_parameters(item, parameters) for item in value]
+    return value
+
+
+def export(con: Any) -> Any:
+    """Every rule as the relation that ``quality.rules`` is made of: one row per rule."""
+    con.execute(
+        """
+        create or replace temp table exported_rules (
+            input varchar, column_name varchar, rule varchar, action varchar, says varchar,
+            remedy varchar, expectation varchar
+        )
+        """
+    )
+    rows = [
+        (
+            meta.get("input", name),
+            meta.get("column", rule["kwargs"].get("column")),
+            meta["rule"],
+            meta["action"],
+            meta["says"],
+            meta["remedy"],
+            rule["type"],
+        )
+        for name in INPUTS
+        for rule in load_suite(name)["expectations"]
+        for meta in [rule["meta"]]
+    ]
+    con.executemany(f"insert into exported_rules values ({', '.join('?' * 7)})", rows)
+    return con.query("select * from exported_rules")
