@@ -1,9 +1,9 @@
 """The gate: judge the staged inputs with Great Expectations, every rule of the input contract.
 
-Three dbt models call it, one after the other. ``judge_staged`` judges what came. For the rules whose
-action is quarantine ``find_broken_rows`` tells which rows break them; they are left out. ``judge``
-then judges what is left, and brings it all together. What a broken rule does is decided by who reads
-the results: the hook that keeps the gate.
+Three dbt models call it, one after the other. ``judge_staged`` judges what came. For the rules
+whose action is quarantine ``find_broken_rows`` tells which rows break them; they are left out.
+``judge`` then judges what is left, and brings it all together. What a broken rule does is decided
+by who reads the results: the hook that keeps the gate.
 """
 
 from __future__ import annotations
@@ -394,7 +394,8 @@ def watchdog(con: Any, seconds: float, grace: float = 60) -> Iterator[None]:
         done.set()
         watcher.join()
     if late.is_set():
-        raise TooLong(_too_long(seconds))
+        # What the interrupted statement raised is no news.
+        raise TooLong(_too_long(seconds)) from None
 
 
 def _too_long(seconds: float) -> str:

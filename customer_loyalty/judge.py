@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ def judges(con: Any) -> Iterator[Any]:
     """While it lasts, yields a function that makes the Judge of a table, ``schema.table``."""
     # Importing Great Expectations takes seconds: here, and nowhere else.
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    # What it logs it also returns, and that becomes one GateError; its traces would bury it.
+    logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
     import great_expectations as gx
     from great_expectations.data_context.types.base import (
         DataContextConfig,
@@ -99,8 +102,8 @@ class Judge:
         metric = f"{getattr(expectation, 'map_metric', None)}.condition"
         if not getattr(expectation, "map_metric", None):
             raise GateError(
-                f"{_named(rule)} judges the whole input, so it can't quarantine rows. Let it stop or"
-                " warn."
+                f"{_named(rule)} judges the whole input, so it can't quarantine rows. Let it stop"
+                " or warn."
             )
         kwargs = get_metric_kwargs(metric, configuration=expectation.configuration)
         condition, domain, accessor = self._validator.get_metric(

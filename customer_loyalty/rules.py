@@ -25,7 +25,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 """The columns that name a row of each input to a person."""
 
 NO_QUARANTINE = frozenset({"raw_exchange_rates"})
-"""Inputs whose rows can't be left out: an older rate would silently take the place of a broken one."""
+"""Inputs whose rows can't be left out: an older rate would silently take a broken one's place."""
 
 
 class GateError(Exception):
@@ -59,7 +59,7 @@ def load_suite(name: str) -> dict[str, Any]:
 
 
 def with_parameters(value: Any, parameters: dict[str, Any]) -> Any:
-    """What a suite says, with ``{$PARAMETER: name}`` replaced. Raises KeyError for an unknown one."""
+    """What a suite says, with its ``{$PARAMETER: name}`` replaced. Raises KeyError."""
     if isinstance(value, dict):
         if set(value) == {"$PARAMETER"}:
             return parameters[value["$PARAMETER"]]

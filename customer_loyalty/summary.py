@@ -34,6 +34,7 @@ def summarise(published: str) -> str:
                 "",
                 "Rows  " + " · ".join(f"{mart} {build[f'rows_{mart}']:,}" for mart in MARTS),
                 _gate(con),
+                *_left_out(con),
                 f"Published  {published}",
                 f'Try  .venv/bin/customer-loyalty query "{sql}"',
             )
@@ -103,11 +104,23 @@ def _last_complete_period(con: DuckDBPyConnection) -> tuple[str, Any] | None:
 
 def _gate(con: DuckDBPyConnection) -> str:
     rules, warnings, names = con.execute(
-        "select count(*), count(*) filter (not success),"
-        " string_agg(rule, ', ') filter (not success) from quality.gx_validation_results"
+        "select count(*), count(*) filter (not success and action = 'warn'),"
+        " string_agg(rule, ', ') filter (not success and action = 'warn')"
+        " from quality.gx_validation_results"
     ).fetchall()[0]
     told = f"{warnings} of them warn: {names}" if warnings else "no warnings"
     return f"Gate  open: {rules} rules checked, {told}"
+
+
+def _left_out(con: DuckDBPyConnection) -> list[str]:
+    """A line for each input of which rows were left out."""
+    return [
+        f"      {left_out:,} of {rows:,} rows of {name} left out: {reasons}"
+        for name, rows, left_out, reasons in con.execute(
+            "select input, rows_in, rows_left_out, reasons from quality.input_summary"
+            " where rows_left_out > 0 order by input"
+        ).fetchall()
+    ]
 
 
 def _rows(con: DuckDBPyConnection, sql: str, parameters: Any = None) -> list[dict[str, Any]]:

@@ -58,122 +58,134 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#
-    Ends the model unless the gate is open: every input was checked after it was staged, no rule that stops is broken,
-    no input lost more rows to the quarantine than it may, and nothing but warnings is broken in what is left. The
-    results are read by their relations' own names: under --empty a ref is an empty table, which holds no fault.
-#}
+{# Ends the model unless the gate is open: see reasons_to_refuse. #}
 {% macro refuse_unless_gate_open() -%}
     {%- if execute -%}
     {%- set results = adapter.get_relation(target.database, 'quality', 'gx_validation_results') -%}
     {%- set summary = adapter.get_relation(target.database, 'quality', 'input_summary') -%}
-    {%- set new_line = "chr(10) || '  '" -%}
     {%- if results is none or summary is none -%}
     select {{ fail_with("'The gate is closed: the inputs were never checked. Run dbt build.'") }}
     {%- else -%}
-    with
-
-    inputs as (
-        {%- for name in gate_inputs() %}
-        {{ 'union all' if not loop.first }}
-        select '{{ name }}' as input
-        {%- endfor %}
-    ),
-
-    results as (
-        select results.*
-        from {{ results }} as results
-        inner join {{ staging_ledger() }} as ledger
-            on results.input = ledger.input and results.staged_by = ledger.staged_by
-    ),
-
-    summary as (
-        select summary.*
-        from {{ summary }} as summary
-        inner join {{ staging_ledger() }} as ledger
-            on summary.input = ledger.input and summary.staged_by = ledger.staged_by
-    ),
-
-    unchecked as (
-        select string_agg(input, ', ' order by input) as names
-        from inputs
-        where
-            input not in (select results.input from results)
-            or input not in (select summary.input from summary)
-    ),
-
-    too_many as (
-        select
-            input,
-            rows_quarantined || ' of ' || rows_in || ' rows of ' || input || ' break rules, '
-            || case max_rows_quarantined when 0 then 'none' else 'at most ' || max_rows_quarantined end
-            || ' may be left out (max_quarantined_share).' as text
-        from summary
-        where rows_quarantined > max_rows_quarantined
-    ),
-
-    broken as (
-        select
-            results.*,
-            row_number() over (
-                order by case results.action when 'stop' then 1 else 2 end, results.input, results.rule
-            ) as place
-        from results
-        left join too_many on results.input = too_many.input
-        where
-            (not results.success and results.action = 'stop')
-            or (not results.success and results.action = 'quarantine' and too_many.input is not null)
-            or (not results.left_success and results.action != 'warn')
-    ),
-
-    told as (
-        select
-            string_agg(
-                input || '.' || column_name || '  ' || rule || ' (' || action || ')  '
-                || case when unexpected_count > 0 then unexpected_count || ' of ' else '' end
-                || element_count || ' rows'
-                || case when success then ', and what is left without the quarantined ones breaks it' else '' end
-                || {{ new_line }} || '    ' || says || ' ' || remedy
-                || coalesce({{ new_line }} || '    ' || examples, ''),
-                {{ new_line }} order by place
-            ) filter (where place <= 8)
-            || coalesce(
-                {{ new_line }} || 'and '
-                || string_agg(input || '.' || rule || ' (' || unexpected_count || ' rows)', ', ' order by place)
-                    filter (where place > 8),
-                ''
-            ) as faults
-        from broken
-    ),
-
-    limits as (
-        select string_agg({{ new_line }} || text, '' order by input) as text
-        from too_many
-    ),
-
-    message as (
-        select
-            case
-                when told.faults is not null
-                    then
-                        'The gate is closed: nothing below it was built, nothing was published.'
-                        || coalesce(limits.text, '')
-                        || {{ new_line }} || told.faults
-                        || {{ new_line }} || 'All results: quality.gx_validation_results.'
-                        || ' Mend the input, then run dbt build again.'
-                when unchecked.names is not null
-                    then
-                        'The gate is closed: ' || unchecked.names
-                        || ' was staged anew and not checked since. Run dbt build.'
-            end as text
-        from unchecked
-        cross join told
-        cross join limits
-    )
-
-    select {{ fail_with('message.text') }}
-    from message
-    where message.text is not null
+    select {{ fail_with('refusal.text') }}
+    from (
+        {{ reasons_to_refuse(results, summary) }}
+    ) as refusal
     {%- endif -%}
     {%- endif -%}
+{%- endmacro %}
+
+{#
+    A query of the text that says why the gate is closed; no row where it is open: every input was checked after it was
+    staged, no rule that stops is broken, no input lost more rows to the quarantine than it may, and nothing but
+    warnings is broken in what is left. It reads the relations by their own names: under --empty a ref is an empty
+    table, which holds no fault.
+#}
+{% macro reasons_to_refuse(results, summary) -%}
+{%- set new_line = "chr(10) || '  '" -%}
+with
+
+inputs as (
+    {%- for name in gate_inputs() %}
+    {{ 'union all' if not loop.first }}
+    select '{{ name }}' as input
+    {%- endfor %}
+),
+
+results as (
+    select results.*
+    from {{ results }} as results
+    inner join {{ staging_ledger() }} as ledger
+        on results.input = ledger.input and results.staged_by = ledger.staged_by
+),
+
+summary as (
+    select summary.*
+    from {{ summary }} as summary
+    inner join {{ staging_ledger() }} as ledger
+        on summary.input = ledger.input and summary.staged_by = ledger.staged_by
+),
+
+unchecked as (
+    select string_agg(input, ', ' order by input) as names
+    from inputs
+    where
+        input not in (select results.input from results)
+        or input not in (select summary.input from summary)
+),
+
+too_many as (
+    select
+        input,
+        rows_quarantined || ' of ' || rows_in || ' rows of ' || input || ' break rules, '
+        || case max_rows_quarantined when 0 then 'none' else 'at most ' || max_rows_quarantined end
+        || ' may be left out (max_quarantined_share).' as text
+    from summary
+    where rows_quarantined > max_rows_quarantined
+),
+
+broken as (
+    select
+        results.*,
+        row_number() over (
+            order by case results.action when 'stop' then 1 else 2 end, results.input, results.rule
+        ) as place
+    from results
+    left join too_many on results.input = too_many.input
+    where
+        (not results.success and results.action = 'stop')
+        or (not results.success and results.action = 'quarantine' and too_many.input is not null)
+        or (not results.left_success and results.action != 'warn')
+),
+
+told as (
+    select
+        string_agg(
+            input || '.' || column_name || '  ' || rule || ' (' || action || ')  '
+            || case
+                when unexpected_count > 0 then unexpected_count || ' of ' || element_count || ' rows'
+                when element_count > 0 then element_count || ' rows'
+                else 'no rows'
+            end
+            || case when success then ', and what is left without the quarantined ones breaks it' else '' end
+            || {{ new_line }} || '    ' || says || ' ' || remedy
+            || coalesce({{ new_line }} || '    ' || examples, ''),
+            {{ new_line }} order by place
+        ) filter (where place <= 8)
+        || coalesce(
+            {{ new_line }} || 'and '
+            || string_agg(input || '.' || rule || ' (' || unexpected_count || ' rows)', ', ' order by place)
+                filter (where place > 8),
+            ''
+        ) as faults
+    from broken
+),
+
+limits as (
+    select string_agg({{ new_line }} || text, '' order by input) as text
+    from too_many
+),
+
+message as (
+    select
+        case
+            when told.faults is not null
+                then
+                    'The gate is closed: nothing below it was built, nothing was published.'
+                    || coalesce(limits.text, '')
+                    || {{ new_line }} || told.faults
+                    || {{ new_line }} || 'All results: quality.gx_validation_results.'
+                    || ' Mend the input, then run dbt build again.'
+            when unchecked.names is not null
+                then
+                    'The gate is closed: ' || unchecked.names
+                    || ' was staged anew and not checked since. Run dbt build.'
+        end as text
+    from unchecked
+    cross join told
+    cross join limits
+)
+
+select text
+from message
+where text is not null
 {%- endmacro %}

@@ -26,7 +26,8 @@ def warehouse(tmp_path):
     """A working database with marts of one column."""
     with duckdb.connect(str(tmp_path / "loyalty.duckdb")) as con:
         con.execute("create schema marts; create schema quality")
-        con.execute("create table quality.gx_validation_results as select 'rule' as rule")
+        for table in publish.QUALITY:
+            con.execute(f"create table quality.{table} as select 'rule' as rule")
         for mart in MARTS:
             con.execute(f"create table marts.{mart} as select unnest([3, 1, 2]) as number")
         yield con
@@ -184,7 +185,7 @@ def test_a_link_stays_a_link(warehouse, tmp_path):
     link.symlink_to(target)
     warehouse.execute(
         "create temp table this_build as select 'b2' as build_id, null as not_published_because,"
-        " 'demo' as sources, 'EUR' as reporting_currency, ? as published_path",
+        " 'demo' as sources, null as raw_data, 'EUR' as reporting_currency, ? as published_path",
         [str(link)],
     )
     warehouse.execute("create schema intermediate; create schema staging")

@@ -26,6 +26,9 @@ FAR_FROM_DEFAULT = {
     "cltv_window_days": 3,
     "minimum_responses": 1000,
     "max_quarantined_share": 0.5,
+    "quality_policy": "strict",
+    "max_shrinkage_share": 0.25,
+    "gate_timeout_seconds": 900,
     "allow_empty_inputs": True,
 }
 
