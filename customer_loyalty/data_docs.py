@@ -188,19 +188,18 @@ def read(con: DuckDBPyConnection) -> Check | None:
     rules = rows(Rule, "gx_validation_results") if "gx_validation_results" in columns else []
     if not rules:
         return None
-    opened_by = (
-        con.execute("select run_id from quality.quality_gate").fetchall()
-        if ("quality_gate" in columns)
-        else []
-    )
-    staged_by = dict(con.execute(f"select input, staged_by from {LEDGER}").fetchall())
     staged = dict.fromkeys((rule.input, rule.staged_by, rule.element_count) for rule in rules)
+    staged_by = dict(con.execute(f"select input, staged_by from {LEDGER}").fetchall())
+    gate = "select run_id from quality.quality_gate"
+    opened_by = con.execute(gate).fetchall() if "quality_gate" in columns else []
     has_quarantine = "input_summary" in columns
+    if has_quarantine:
+        inputs = rows(Input, "input_summary")
+    else:
+        inputs = [Input(name, count) for name, _, count in staged]
     return Check(
         rules=rules,
-        inputs=rows(Input, "input_summary")
-        if has_quarantine
-        else [Input(name, count) for name, _, count in staged],
+        inputs=inputs,
         opened=(rules[0].run_id,) in opened_by,
         staged_since=[name for name, run, _ in staged if run is None or run != staged_by.get(name)],
         has_quarantine=has_quarantine,
