@@ -64,6 +64,10 @@ docs: $(VENV)/.runtime profiles.yml ## models, columns and lineage as one page t
 	@$(BIN)/dbt --quiet docs generate --static
 	@echo "Open target/static_index.html in a browser."
 
+.PHONY: data-docs
+data-docs: $(VENV)/.runtime ## what the gate found in the latest build, as one page that reads offline
+	@$(BIN)/python -m customer_loyalty data-docs --relative-to "$$CALLER"
+
 .PHONY: hooks
 hooks: $(VENV)/.dev ## let git run the linters on what you commit
 	@$(BIN)/pre-commit install

@@ -12,10 +12,19 @@ from typing import Any
 import click
 import duckdb
 
+from customer_loyalty.data_docs import render
+from customer_loyalty.errors import Refusal
 from customer_loyalty.publish import PUBLISHED
 from customer_loyalty.summary import summarise
 
 WAREHOUSE = "warehouse/loyalty.duckdb"
+
+relative_to_option = click.option(
+    "--relative-to",
+    default=".",
+    type=click.Path(path_type=Path),
+    help="What relative folders are relative to.",
+)
 
 
 @click.group()
@@ -26,12 +35,7 @@ def main() -> None:
 @main.command()
 @click.option("--raw-data", default="", help="A folder of files instead of the demo.")
 @click.option("--vars", "vars_json", default="", help="Settings as JSON.")
-@click.option(
-    "--relative-to",
-    default=".",
-    type=click.Path(path_type=Path),
-    help="What relative folders are relative to.",
-)
+@relative_to_option
 def build(raw_data: str, vars_json: str, relative_to: Path) -> None:
     """Run dbt build in the current folder and sum up what it published.
 
@@ -41,9 +45,7 @@ def build(raw_data: str, vars_json: str, relative_to: Path) -> None:
         raise click.ClickException(f"{Path.cwd()} is no dbt project: change to the checkout first.")
     variables = read_vars(raw_data, vars_json, relative_to)
     for name, default in (("LOYALTY_WAREHOUSE", WAREHOUSE), ("LOYALTY_PUBLISHED", PUBLISHED)):
-        given = os.environ.get(name)
-        path = absolute(given, relative_to) if given else Path(default).absolute()
-        os.environ[name] = str(path)
+        os.environ[name] = database(name, default, relative_to)
     command = [sys.executable, "-m", "dbt.cli.main", "build", "--vars", json.dumps(variables)]
     # Unit tests judge the SQL, not the data: once in `make test`, not again with every build.
     command += ["--exclude-resource-type", "unit_test"]
@@ -70,12 +72,41 @@ def read_vars(raw_data: str, vars_json: str, relative_to: Path) -> dict[str, Any
     return variables
 
 
+def database(name: str, default: str, relative_to: Path) -> str:
+    """The database that an environment variable names, else the default in the current folder."""
+    given = os.environ.get(name)
+    return str(absolute(given, relative_to) if given else Path(default).absolute())
+
+
 def absolute(path: str, relative_to: Path) -> Path:
     """A path as its caller means it. Raises ClickException."""
     try:
         return (relative_to / Path(path).expanduser()).absolute()
     except RuntimeError as error:
         raise click.ClickException(f"{path}: {error}") from None
+
+
+@main.command("data-docs")
+@click.option(
+    "--output",
+    default="target/data_docs.html",
+    show_default=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file to write.",
+)
+@relative_to_option
+def data_docs(output: Path, relative_to: Path) -> None:
+    """Render the gate's latest results as one HTML page that reads offline.
+
+    They are those of the working database (LOYALTY_WAREHOUSE), a gate that closed included.
+    """
+    try:
+        page = render(database("LOYALTY_WAREHOUSE", WAREHOUSE, relative_to))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(page, encoding="utf-8")
+    except (Refusal, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"Open {output} in a browser.")
 
 
 @main.command()

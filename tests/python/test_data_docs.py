@@ -1,0 +1,430 @@
+"""The page of the gate's results: it tells all that is wrong, loads nothing, and trusts no text."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import astuple, fields, replace
+from datetime import datetime
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+import pytest
+from click.testing import CliRunner
+
+from customer_loyalty import gate
+from customer_loyalty.cli import main
+from customer_loyalty.contract import INPUTS
+from customer_loyalty.data_docs import render
+from test_gate import clean, write
+
+RUN = "0b3a4d0e-5d0c-4a63-9a50-3d2b6c1f7e11"
+STAGED_BY = "the run that staged"
+VOID = {"meta", "input", "wbr", "br", "hr", "link", "img"}
+
+AMOUNT = {
+    "unexpected_count": 3,
+    "examples": "order_id o5 (raw_orders.csv row 6: amount -3); order_id o6 (raw_orders.csv row 7)",
+}
+COUNTRY = {"unexpected_count": 1200, "examples": "customer_id 006 (raw_customers.csv row 7)"}
+TWICE = {"unexpected_count": 2, "examples": "order_id o9 (a.csv row 2); order_id o9 (b.csv row 2)"}
+
+
+class Page(HTMLParser):
+    """A parsed page, whose every element was opened and closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        assert len(dict(attrs)) == len(attrs), (tag, attrs)
+        self.elements.append((tag, dict(attrs)))
+        self.texts.setdefault(tag, []).append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        # As SVG's elements are; HTML's own would stay open.
+        assert "svg" in self.open, tag
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert tag == self.open.pop()
+
+    def handle_data(self, data):
+        # To every element that it stands in, the latest of its kind.
+        for tag in set(self.open):
+            self.texts[tag][-1] += data
+
+    def of(self, tag: str) -> list[str]:
+        """The text of every element of a kind, with its blanks collapsed."""
+        return [" ".join(text.split()) for text in self.texts.get(tag, [])]
+
+    def values(self, attribute: str) -> list[str]:
+        return [given[attribute] or "" for _, given in self.elements if attribute in given]
+
+
+def results(**changes: dict) -> list[gate.Result]:
+    """The results of every rule there is, kept but for those that are named."""
+    found = [
+        gate.Result(
+            run_id=RUN,
+            checked_at=datetime(2025, 6, 1, 12, 30, 5),
+            input=name,
+            column_name=rule["meta"].get("column", rule["kwargs"].get("column")),
+            rule=rule["meta"]["rule"],
+            expectation=rule["type"],
+            action=rule["meta"]["action"],
+            success=rule["meta"]["rule"] not in changes,
+            element_count=4000,
+            unexpected_count=0,
+            examples=None,
+            says=rule["meta"]["says"],
+            remedy=rule["meta"]["remedy"],
+            staged_by=STAGED_BY,
+        )
+        for name in INPUTS
+        for rule in gate.load_suite(name)["expectations"]
+    ]
+    assert set(changes) <= {result.rule for result in found}
+    return [replace(result, **changes.get(result.rule, {})) for result in found]
+
+
+def warehouse(folder: Path, found: list[gate.Result], opened: bool, *more: str) -> str:
+    """A working database with the gate's tables alone. more: SQL to run on it."""
+    types = {"bool": "boolean", "int": "bigint", "datetime": "timestamp"}
+    columns = [f"{one.name} {types.get(one.type, 'varchar')}" for one in fields(gate.Result)]
+    path = folder / "loyalty.duckdb"
+    path.unlink(missing_ok=True)
+    with duckdb.connect(str(path)) as con:
+        con.execute("create schema quality")
+        con.execute(f"create table quality.gx_validation_results ({', '.join(columns)})")
+        con.executemany(
+            f"insert into quality.gx_validation_results values ({', '.join('?' * len(columns))})",
+            [astuple(result) for result in found],
+        )
+        results = "quality.gx_validation_results"
+        con.execute(
+            f"create table {gate.LEDGER} as select distinct input, staged_by from {results}"
+        )
+        # A gate that closes leaves the row of an earlier check.
+        run = "run_id" if opened else "'an earlier run' as run_id"
+        con.execute(f"create table quality.quality_gate as select distinct {run} from {results}")
+        for sql in more:
+            con.execute(sql)
+    return str(path)
+
+
+def page(*args) -> Page:
+    return Page(render(warehouse(*args)))
+
+
+def quarantine(orders: tuple[int, int, int], still: str = "") -> tuple[str, ...]:
+    """The tables of a quarantine.
+
+    orders: rows that break a rule, that follow, that may break. still: a rule that is broken by
+    what is left too.
+    """
+    quarantined, followed, most = orders
+    return (
+        "alter table quality.gx_validation_results add left_unexpected_count bigint",
+        "alter table quality.gx_validation_results add left_success boolean",
+        f"update quality.gx_validation_results set left_success = rule <> '{still}'",
+        f"""
+        create table quality.input_summary as
+        select input, 4000::bigint as rows_in, broke + followed as rows_left_out,
+            broke as rows_quarantined, followed as rows_followed,
+            4000 - broke - followed as rows_used, {most}::bigint as max_rows_quarantined
+        from (
+            select distinct
+                input,
+                if(input = 'raw_orders', {quarantined}, 0)::bigint as broke,
+                if(input = 'raw_orders', {followed}, 0)::bigint as followed
+            from quality.gx_validation_results
+        )
+        """,
+    )
+
+
+def row_of(found: Page, name: str) -> str:
+    """An input's row of the table of inputs."""
+    return next(row for row in found.of("tr") if row.startswith(name))
+
+
+# --- what it tells ---------------------------------------------------------------------------
+
+
+def test_a_closed_gate_tells_what_is_wrong_where_and_what_to_do(tmp_path):
+    broken = {
+        "country_code_is_iso": COUNTRY,
+        "amount_not_negative": AMOUNT,
+        "order_id_unique": TWICE,
+        "customers_not_empty": {"element_count": 0},
+    }
+    found = page(tmp_path, results(**broken), False)
+
+    assert found.of("h1") == ["The gate is closed"]
+    assert (
+        "3 broken rules stop the build, in raw_customers and raw_orders." in found.of("header")[0]
+    )
+    assert "2025-06-01 12:30:05 UTC" in found.of("dl")[0] and RUN in found.of("dl")[0]
+    articles = found.of("article")
+    rules = {result.rule: result for result in results(**broken)}
+    # The worst first.
+    order = ["customers_not_empty", "order_id_unique", "amount_not_negative", "country_code_is_iso"]
+    rows = ["The input as a whole", "2 of 4,000 rows", "3 of 4,000 rows", "1,200 of 4,000 rows"]
+    # Nothing is left out as long as there is no quarantine.
+    does = ["Stops the build"] * 3 + ["Only told"]
+    places = ["raw_customers", "raw_orders.order_id", "raw_orders.amount"]
+    places.append("raw_customers.country_code")
+    assert len(articles) == len(order)
+    for article, name, *told in zip(articles, order, rows, does, places, strict=True):
+        rule = rules[name]
+        examples = (rule.examples or "").split("; ")
+        for text in (name, rule.says, rule.remedy, rule.action, *told, *examples):
+            assert text in article, (name, text)
+    assert "2 of 11" in row_of(found, "raw_customers") and "4,000" in row_of(found, "raw_orders")
+    assert row_of(found, "raw_surveys").endswith("0 of 24")
+
+
+def test_an_open_gate_tells_its_warnings(tmp_path):
+    found = page(tmp_path, results(country_code_is_iso=COUNTRY), True)
+    assert found.of("h1") == ["The gate is open, with warnings"]
+    assert "1 rule is broken, in raw_customers, and only told" in found.of("header")[0]
+    [article] = found.of("article")
+    for text in ("Only told", "1,200 of 4,000 rows", COUNTRY["examples"], "Map the code"):
+        assert text in article
+
+
+@pytest.mark.parametrize(
+    ("more", "quarantined"),
+    [((), "Stops the build"), (quarantine((0, 0, 40)), "The rows are left out")],
+    ids=["without quarantine", "with quarantine"],
+)
+def test_an_open_gate_shows_every_rule_that_was_kept(tmp_path, more, quarantined):
+    found = page(tmp_path, results(), True, *more)
+    does = {"stop": "Stops the build", "quarantine": quarantined, "warn": "Only told"}
+    assert found.of("h1") == ["The gate is open"]
+    assert found.of("article") == []
+    details = found.of("details")
+    assert len(details) == len(INPUTS)
+    for result in results():
+        row = f"{result.rule}{result.says}{does[result.action]}{result.expectation}"
+        assert found.of("tr").count(row) == 1
+    assert "open" not in {
+        name for tag, given in found.elements if tag == "details" for name in given
+    }
+
+
+def test_rows_that_are_left_out_are_told(tmp_path):
+    found = page(tmp_path, results(amount_not_negative=AMOUNT), True, *quarantine((3, 1001, 40)))
+    assert found.of("h1") == ["The gate is open, with warnings"]
+    assert "1,004 rows are left out" in found.of("header")[0]
+    for text in ("1,004", "2,996", "The rows are left out", "3 rows break a rule, at most 40 may"):
+        assert text in row_of(found, "raw_orders"), text
+    assert "1,001 rows go with a customer left out" in row_of(found, "raw_orders")
+    assert "The rows are left out" in found.of("article")[0]
+
+
+def test_too_many_rows_to_leave_out_close_the_gate(tmp_path):
+    found = page(tmp_path, results(amount_not_negative=AMOUNT), False, *quarantine((3, 0, 2)))
+    assert found.of("h1") == ["The gate is closed"]
+    assert (
+        "3 rows of raw_orders break a rule, and at most 2 may be left out."
+        in (found.of("header")[0])
+    )
+    assert "Stops the build" in found.of("article")[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "broken", "told"),
+    [
+        ("orders_not_empty", {}, "By what is left after others were left out"),
+        ("amount_not_negative", {"amount_not_negative": AMOUNT}, "Also by rows that were not left"),
+    ],
+)
+def test_a_rule_broken_by_what_is_left_closes_the_gate(tmp_path, rule, broken, told):
+    found = page(tmp_path, results(**broken), False, *quarantine((3, 3000, 40), still=rule))
+    assert found.of("h1") == ["The gate is closed"]
+    [article] = found.of("article")
+    for text in ("Stops the build", rule, told):
+        assert text in article
+
+
+def test_a_rule_that_what_is_left_keeps_does_not_stop_an_open_gate(tmp_path):
+    found = page(tmp_path, results(order_id_unique=TWICE), True, *quarantine((1, 0, 40)))
+    assert found.of("h1") == ["The gate is open, with warnings"]
+    assert "No longer broken by the rows that are left" in found.of("article")[0]
+
+
+def test_an_input_that_was_staged_anew_is_told(tmp_path):
+    anew = f"update {gate.LEDGER} set staged_by = 'another run' where input = 'raw_orders'"
+    found = page(tmp_path, results(), True, anew)
+    assert found.of("h1") == ["The gate is closed"]
+    assert "raw_orders was staged anew after this check." in found.of("header")[0]
+
+
+def test_a_gate_that_was_not_asked_is_not_called_open(tmp_path):
+    found = page(tmp_path, results(), False, "drop table quality.quality_gate")
+    assert found.of("h1") == ["The gate was not asked yet"]
+
+
+# --- how it is made --------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["closed", "warned", "open", "quarantine"])
+def any_page(request, tmp_path) -> Page:
+    broken = {"country_code_is_iso": COUNTRY, "amount_not_negative": AMOUNT}
+    return {
+        "closed": lambda: page(tmp_path, results(**broken), False),
+        "warned": lambda: page(tmp_path, results(country_code_is_iso=COUNTRY), True),
+        "open": lambda: page(tmp_path, results(), True),
+        "quarantine": lambda: page(tmp_path, results(**broken), True, *quarantine((3, 1, 40))),
+    }[request.param]()
+
+
+def test_the_page_loads_nothing(any_page):
+    [policy] = [given["content"] for _, given in any_page.elements if "http-equiv" in given]
+    assert policy.startswith("default-src 'none'")
+    loading = ("src", "srcset", "href", "xlink:href", "data", "poster", "action", "background")
+    assert [value for name in loading for value in any_page.values(name)] == []
+    for code in (*any_page.of("style"), *any_page.of("script"), *any_page.values("style")):
+        assert not re.search(r"//|url\(|@import|image-set|fetch|import\(|https?:", code)
+    assert "link" not in {tag for tag, _ in any_page.elements}
+
+
+def test_the_page_can_be_read_by_everybody(any_page):
+    tags = [tag for tag, _ in any_page.elements]
+    assert dict(any_page.elements)["html"]["lang"] == "en"
+    assert any_page.of("title")[0].startswith(any_page.of("h1")[0])
+    levels = [int(tag[1]) for tag in tags if re.fullmatch("h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert all("scope" in given for tag, given in any_page.elements if tag == "th")
+    ids = any_page.values("id")
+    assert len(ids) == len(set(ids))
+    assert {*any_page.values("aria-labelledby"), *any_page.values("for")} <= set(ids)
+
+
+def test_colours_have_contrast(tmp_path):
+    [style] = page(tmp_path, results(), True).of("style")
+    themes = [dict(re.findall(r"--(\w+): (#\w+);", block)) for block in style.split("@media")[:2]]
+    for theme in themes:
+        assert theme.keys() > {"paper", "ink", "soft", "stop", "quarantine", "warn", "kept"}
+        for name in theme.keys() - {"paper", "line", "tint"}:
+            lightest, darkest = sorted((luminance(theme[name]), luminance(theme["paper"])))[::-1]
+            assert (lightest + 0.05) / (darkest + 0.05) >= 4.5, (name, theme)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+    digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+    parts = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("success", "shown"),
+    [
+        (False, ("input", "run_id", "column_name", "rule", "examples", "says", "remedy")),
+        (True, ("input", "run_id", "rule", "expectation", "says")),
+    ],
+)
+def test_no_text_is_markup(tmp_path, success, shown):
+    evil = "</bdi></style></script><script>alert('{}')</script><!-- &lt; \"x\" {{{{ 7 }}}} \u202e"
+    bad = {name: evil.format(name) for name in shown}
+    rule = replace(results()[0], success=success, unexpected_count=0 if success else 5)
+    found = page(tmp_path, [replace(rule, **bad)], False)
+    assert found.of("script") == page(tmp_path, [rule], False).of("script")
+    for name in shown:
+        # Set off from what is written around it, whatever its direction.
+        assert any(bad[name] in text for text in found.texts["bdi"]), name
+
+
+def test_the_same_check_gives_the_same_page(tmp_path):
+    path = warehouse(tmp_path, results(amount_not_negative=AMOUNT), False)
+    assert render(path) == render(path)
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+def data_docs(path: Path | str, output: Path):
+    return CliRunner().invoke(
+        main, ["data-docs", "--output", str(output)], env={"LOYALTY_WAREHOUSE": str(path)}
+    )
+
+
+def refused(path: Path | str, output: Path) -> str:
+    """What the command says where it can't write the page: one line, no traceback."""
+    run = data_docs(path, output)
+    assert run.exit_code == 1 and isinstance(run.exception, SystemExit), run.output
+    assert not output.exists()
+    [line] = run.output.splitlines()
+    assert line.startswith(f"Error: {path}: ")
+    return line
+
+
+def test_without_results_one_line_says_why(tmp_path):
+    output = tmp_path / "page.html"
+    assert "no such database" in refused(tmp_path / "nothing.duckdb", output)
+    assert "no such database" in refused(tmp_path, output)
+    (tmp_path / "text.duckdb").write_text("no database " * 1000)
+    assert "can't be read" in refused(tmp_path / "text.duckdb", output)
+    duckdb.connect(str(tmp_path / "new.duckdb")).close()
+    assert "never checked" in refused(tmp_path / "new.duckdb", output)
+    died = warehouse(tmp_path, results(), True, "delete from quality.gx_validation_results")
+    assert "the last run ended before it could" in refused(died, output)
+
+
+def test_a_database_that_somebody_writes_to_is_named(tmp_path):
+    path = warehouse(tmp_path, results(), True)
+    hold = (
+        "import duckdb, sys; con = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    ) as holder:
+        assert holder.stdout.readline() == "open\n"
+        assert "somebody writes to it" in refused(path, tmp_path / "page.html")
+        holder.communicate("\n")
+    assert data_docs(path, tmp_path / "new" / "page.html").exit_code == 0
+
+
+def test_a_page_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    run = data_docs(warehouse(tmp_path, results(), True), tmp_path / "file" / "page.html")
+    assert run.exit_code == 1 and run.output.startswith("Error: "), run.output
+
+
+def test_the_page_of_a_build_agrees_with_the_gate(demo_build, tmp_path):
+    assert data_docs(demo_build.warehouse, tmp_path / "page.html").exit_code == 0
+    assert "The gate is open" in Page((tmp_path / "page.html").read_text("utf-8")).of("h1")[0]
+
+
+def test_the_page_of_a_closed_gate_agrees_with_it(dbt, tmp_path):
+    raw = clean()
+    raw["raw_orders"].append(raw["raw_orders"][-1])
+    run = dbt("build", "--select", "+quality_gate", vars=write(tmp_path / "bad", raw))
+    assert "The gate is closed" in run.output
+    assert data_docs(run.warehouse, tmp_path / "page.html").exit_code == 0
+    found = Page((tmp_path / "page.html").read_text("utf-8"))
+    assert found.of("h1") == ["The gate is closed"]
+    [article] = found.of("article")
+    for text in ("order_id_unique", "2 of 40 rows", "order_id o39 (raw_orders.csv row 41)"):
+        assert text in article
