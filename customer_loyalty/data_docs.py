@@ -15,7 +15,8 @@ from jinja2 import Environment, StrictUndefined
 
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.errors import Refusal
-from customer_loyalty.gate import ACTIONS, LEDGER
+from customer_loyalty.gate import LEDGER
+from customer_loyalty.rules import ACTIONS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -130,7 +130,7 @@ def judge_staged(
     staged_by = dict(con.execute(f"select input, staged_by from {LEDGER}").fetchall())
     with watchdog(con, run.seconds):
         results = validate(con, run, staged_by)
-    return _relation(con, results)
+    return relation(con, results)
 
 
 def find_broken_rows(
@@ -142,7 +142,7 @@ def find_broken_rows(
     """
     run = _this_run(con, countries, languages)
     with watchdog(con, run.seconds):
-        return broken_rows(con, run, _read_results(con))
+        return broken_rows(con, run, read_staged_results(con))
 
 
 def judge(
@@ -151,7 +151,7 @@ def judge(
     """All results, as the relation that ``gx_validation_results`` is made of."""
     run = _this_run(con, countries, languages)
     with watchdog(con, run.seconds):
-        return _relation(con, validate_left(con, run, _read_results(con)))
+        return relation(con, validate_left(con, run, read_staged_results(con)))
 
 
 def _this_run(con: Any, countries: DuckDBPyRelation, languages: DuckDBPyRelation) -> Run:
@@ -178,13 +178,15 @@ def _this_run(con: Any, countries: DuckDBPyRelation, languages: DuckDBPyRelation
     )
 
 
-def _read_results(con: Any) -> list[Result]:
+def read_staged_results(con: Any) -> list[Result]:
+    """The results of what came, as ``gx_staged_results`` has them."""
     names = ", ".join(one.name for one in fields(Result))
     rows = con.execute(f"select {names} from quality.gx_staged_results").fetchall()
     return [Result(*row) for row in rows]
 
 
-def _relation(con: Any, results: list[Result]) -> DuckDBPyRelation:
+def relation(con: Any, results: list[Result]) -> DuckDBPyRelation:
+    """Results as a relation."""
     con.execute(f"create or replace temp table checked_rules ({RESULT_COLUMNS})")
     marks = ", ".join("?" * len(fields(Result)))
     if results:
@@ -291,7 +293,7 @@ def broken_rows(con: Any, run: Run, results: list[Result]) -> DuckDBPyRelation:
         target = sa.table("broken_rows", *map(sa.column, names))
         with judges(con) as judge_of:
             for name in dict.fromkeys(result.input for result in failed.values()):
-                judge, [key] = judge_of(staged_table(name)), KEYS[name]
+                judge, key = judge_of(staged_table(name)), KEYS[name][0]
                 for rule in load_suite(name)["expectations"]:
                     if not (result := failed.get(_id(rule))):
                         continue

@@ -19,7 +19,8 @@ from customer_loyalty import gate
 from customer_loyalty.cli import main
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.data_docs import render
-from test_gate import clean, write
+from faults import clean
+from test_gate import write
 
 RUN = "0b3a4d0e-5d0c-4a63-9a50-3d2b6c1f7e11"
 STAGED_BY = "the run that staged"

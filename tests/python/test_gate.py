@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 import duckdb
@@ -10,188 +12,15 @@ import pytest
 
 from customer_loyalty import gate, rules
 from customer_loyalty.contract import INPUTS
+from faults import FAULTS, clean
 from warehouse import PROJECT, stage, write_csv
 
 NOW = datetime(2025, 6, 1, 12)
 RUN = gate.Run("test", NOW, ["files"], countries=["NA", "FI"], languages=["fi", "de"])
 
 
-def clean() -> dict[str, list[dict]]:
-    """Inputs that break no rule."""
-    return {
-        "raw_customers": [
-            {
-                "customer_id": f"{number:03}",
-                "signed_up_at": "2024-01-01T00:00:00+02:00",
-                "email": "someone@example.com",
-                "full_name": "Some One",
-                "country_code": "NA",
-                "language_code": "fi",
-                "acquisition_channel": "referral",
-            }
-            for number in range(1, 40)
-        ],
-        "raw_orders": [
-            {
-                "order_id": f"o{number}",
-                "customer_id": "001",
-                "ordered_at": "2025-01-31 08:00:00",
-                "status": "completed",
-                "currency_code": "USD",
-                "amount": "12.5000",
-                "refunded_amount": "2.5",
-            }
-            for number in range(1, 40)
-        ],
-        "raw_surveys": [
-            {
-                "response_id": f"r{number}",
-                "customer_id": "002",
-                "survey_type": "nps",
-                "responded_at": "2025-02-01",
-                "score": "9.0",
-                "scale_min": "0",
-                "scale_max": "10",
-                "channel": "email",
-                "language_code": "de",
-                "comment": "Good",
-            }
-            for number in range(1, 60)
-        ]
-        + [
-            {
-                "response_id": f"c{number}",
-                "customer_id": "004",
-                "survey_type": survey_type,
-                "responded_at": "2025-02-02",
-                "score": str(number),
-                "scale_min": "1",
-                "scale_max": "7",
-                "channel": "",
-                "language_code": "",
-                "comment": "",
-            }
-            for number, survey_type in enumerate(("csat", "ces", "review"), start=4)
-        ],
-        "raw_exchange_rates": [
-            {"currency_code": "USD", "rate_date": f"2025-01-{day:02}", "rate_to_reporting": "0.9"}
-            for day in range(1, 30)
-        ],
-        "raw_subscriptions": [
-            {
-                "subscription_id": f"s{number}",
-                "customer_id": "003",
-                "started_on": "2025-02-01",
-                "ended_on": "",
-                "monthly_amount": "10",
-                "currency_code": "USD",
-            }
-            for number in range(1, 40)
-        ],
-    }
-
-
-# What is written into a clean row of its own, and the rule that must find just that row.
-CSAT = {"survey_type": "csat", "scale_min": "1", "scale_max": "5", "score": "3"}
-FAULTS: list[tuple[str, str, dict[str, str]]] = [
-    ("customer_id_not_empty", "raw_customers", {"customer_id": " "}),
-    ("signed_up_at_is_timestamp", "raw_customers", {"signed_up_at": "31/12/2024"}),
-    ("signed_up_at_not_empty", "raw_customers", {"signed_up_at": ""}),
-    ("signed_up_at_not_in_future", "raw_customers", {"signed_up_at": "2025-06-01 12:00:01"}),
-    ("country_code_is_iso", "raw_customers", {"country_code": "XX"}),
-    ("customer_language_code_is_iso", "raw_customers", {"language_code": "xx"}),
-    ("acquisition_channel_not_reserved", "raw_customers", {"acquisition_channel": "unknown"}),
-    ("order_id_not_empty", "raw_orders", {"order_id": ""}),
-    ("order_customer_is_known", "raw_orders", {"customer_id": "1"}),
-    ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "2025-02-30"}),
-    ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "1735689600000"}),
-    ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "2025-01-31+02:00"}),
-    ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "2025-01-31T10:00:00+02:75"}),
-    ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "infinity"}),
-    ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "0000-01-01"}),
-    ("ordered_at_is_timestamp", "raw_orders", {"ordered_at": "2025-01-31T10:00:00+99:00"}),
-    ("ordered_at_not_empty", "raw_orders", {"ordered_at": ""}),
-    ("ordered_at_not_in_future", "raw_orders", {"ordered_at": "2025-06-01T12:00:01Z"}),
-    (
-        "order_not_before_sign_up",
-        "raw_orders",
-        {"ordered_at": "2023-12-31", "currency_code": "EUR"},
-    ),
-    ("status_not_empty", "raw_orders", {"status": ""}),
-    ("status_is_known", "raw_orders", {"status": "Completed"}),
-    ("order_currency_code_not_empty", "raw_orders", {"currency_code": ""}),
-    ("order_has_rate", "raw_orders", {"currency_code": "usd"}),
-    ("order_has_rate", "raw_orders", {"ordered_at": "2024-12-31"}),
-    ("amount_is_number", "raw_orders", {"amount": "12,50", "refunded_amount": ""}),
-    ("amount_is_number", "raw_orders", {"amount": "1.23456", "refunded_amount": ""}),
-    ("amount_is_number", "raw_orders", {"amount": "1e40", "refunded_amount": ""}),
-    ("amount_is_number", "raw_orders", {"amount": "123456789012345", "refunded_amount": ""}),
-    ("amount_is_number", "raw_orders", {"amount": "nan", "refunded_amount": ""}),
-    ("amount_is_number", "raw_orders", {"amount": "1_000", "refunded_amount": ""}),
-    ("amount_not_empty", "raw_orders", {"amount": "", "refunded_amount": ""}),
-    ("amount_not_negative", "raw_orders", {"amount": "-0.0001", "refunded_amount": ""}),
-    ("refunded_amount_is_number", "raw_orders", {"refunded_amount": "none"}),
-    ("refunded_amount_not_negative", "raw_orders", {"refunded_amount": "-1"}),
-    ("refunded_amount_within_amount", "raw_orders", {"refunded_amount": "12.5001"}),
-    ("response_id_not_empty", "raw_surveys", {"response_id": ""}),
-    ("answer_customer_is_known", "raw_surveys", {"customer_id": "nobody"}),
-    ("survey_type_not_empty", "raw_surveys", {"survey_type": ""}),
-    ("survey_type_is_known", "raw_surveys", {"survey_type": "NPS"}),
-    ("responded_at_is_timestamp", "raw_surveys", {"responded_at": "yesterday"}),
-    ("responded_at_not_empty", "raw_surveys", {"responded_at": ""}),
-    ("responded_at_not_in_future", "raw_surveys", {"responded_at": "2099-01-01"}),
-    ("answer_not_before_sign_up", "raw_surveys", {"responded_at": "2023-12-31"}),
-    ("score_is_number", "raw_surveys", {"score": "nine"}),
-    ("score_not_empty", "raw_surveys", {"score": ""}),
-    ("nps_score_is_0_to_10", "raw_surveys", {"score": "9.5"}),
-    ("nps_score_is_0_to_10", "raw_surveys", {"score": "11"}),
-    ("nps_score_is_0_to_10", "raw_surveys", {"score": "-1"}),
-    ("score_not_below_scale", "raw_surveys", {**CSAT, "score": "0.9"}),
-    ("score_not_above_scale", "raw_surveys", {**CSAT, "score": "5.1"}),
-    ("scale_min_is_whole_number", "raw_surveys", {**CSAT, "scale_min": "1.5"}),
-    ("scale_min_not_empty", "raw_surveys", {**CSAT, "scale_min": ""}),
-    ("scale_max_is_whole_number", "raw_surveys", {**CSAT, "scale_max": "five"}),
-    ("scale_max_not_empty", "raw_surveys", {**CSAT, "scale_max": ""}),
-    ("scale_ends_above_its_start", "raw_surveys", {**CSAT, "scale_min": "3", "scale_max": "3"}),
-    ("nps_scale_starts_at_0", "raw_surveys", {"scale_min": "1"}),
-    ("nps_scale_ends_at_10", "raw_surveys", {"scale_max": "100"}),
-    ("answer_language_code_is_iso", "raw_surveys", {"language_code": "english"}),
-    ("channel_not_reserved", "raw_surveys", {"channel": "anonymous"}),
-    ("rate_currency_code_not_empty", "raw_exchange_rates", {"currency_code": ""}),
-    ("rate_date_is_date", "raw_exchange_rates", {"rate_date": "2025-01-01 12:00:00"}),
-    ("rate_date_not_empty", "raw_exchange_rates", {"rate_date": ""}),
-    ("rate_is_number", "raw_exchange_rates", {"rate_to_reporting": "0.12345678901"}),
-    ("rate_not_empty", "raw_exchange_rates", {"rate_to_reporting": ""}),
-    ("rate_above_0", "raw_exchange_rates", {"rate_to_reporting": "0"}),
-    ("subscription_id_not_empty", "raw_subscriptions", {"subscription_id": ""}),
-    ("subscription_customer_is_known", "raw_subscriptions", {"customer_id": ""}),
-    ("started_on_is_date", "raw_subscriptions", {"started_on": "2025/02/01"}),
-    ("started_on_not_empty", "raw_subscriptions", {"started_on": ""}),
-    ("ended_on_is_date", "raw_subscriptions", {"ended_on": "open"}),
-    ("ended_on_after_started_on", "raw_subscriptions", {"ended_on": "2025-02-01"}),
-    ("monthly_amount_is_number", "raw_subscriptions", {"monthly_amount": "10 EUR"}),
-    ("monthly_amount_not_empty", "raw_subscriptions", {"monthly_amount": ""}),
-    ("monthly_amount_not_negative", "raw_subscriptions", {"monthly_amount": "-1"}),
-    ("subscription_currency_code_not_empty", "raw_subscriptions", {"currency_code": ""}),
-    ("subscription_has_rate", "raw_subscriptions", {"started_on": "2024-12-31"}),
-]
-# A row that is there twice is two rows that break the rule; spaces around an id don't count.
-TWICE = {
-    "customer_id_unique": ("raw_customers", {"customer_id": " 039 "}),
-    "order_id_unique": ("raw_orders", {"order_id": "o39 "}),
-    "response_id_unique": ("raw_surveys", {"response_id": "c6"}),
-    "rate_unique": ("raw_exchange_rates", {"rate_date": "2025-01-29"}),
-    "subscription_id_unique": ("raw_subscriptions", {"subscription_id": "s39"}),
-}
-# Words that break two rules: they are no ISO codes either.
-RESERVED = {
-    "country_code_not_reserved": ("raw_customers", {"country_code": "all"}),
-    "customer_language_code_not_reserved": ("raw_customers", {"language_code": "all"}),
-    "answer_language_code_not_reserved": ("raw_surveys", {"language_code": "anonymous"}),
-}
-EMPTY = {"customers_not_empty", "orders_not_empty"}
-# What an input had in the published build is another matter.
-SHRUNK = {
+# Rules that look at a whole input: no fault of a row breaks them.
+WHOLE = {"customers_not_empty", "orders_not_empty"} | {
     f"{what}_not_shrunk{beside}"
     for what in ("customers", "orders", "answers", "rates", "subscriptions")
     for beside in ("", "_beside_another_build")
@@ -218,37 +47,51 @@ def test_clean_inputs_are_not_accused(project):
 
 
 def test_every_rule_finds_its_faults_and_no_others(project):
-    raw = clean()
-    expected: dict[str, list[int]] = {}
-    used = dict.fromkeys(INPUTS, 4)
-    for rule, name, fault in FAULTS:
-        # A row of its own for each fault, after the ids that other rows refer to.
-        used[name] += 1
-        raw[name][used[name] - 1] |= fault
-        expected.setdefault(rule, []).append(used[name] + 1)
-    for rule, (name, fault) in TWICE.items():
-        raw[name].append(raw[name][-1] | fault)
-        expected[rule] = [len(raw[name]), len(raw[name]) + 1]
-    for rule, (name, fault) in RESERVED.items():
-        used[name] += 1
-        raw[name][used[name] - 1] |= fault
-        expected[rule] = [used[name] + 1]
-        expected[rule.replace("_not_reserved", "_is_iso")].append(used[name] + 1)
+    raw, expected = all_at_once()
+    with duckdb.connect(":memory:") as con:
+        stage(con, project.sql({}), raw)
+        results = gate.validate(con, RUN)
+        found = rows_by_rule(con, results)
 
-    results = check(project, raw)
+    assert found == expected
+    assert {one.rule for one in results if one.success} == WHOLE
+    assert {one.rule: one.unexpected_count for one in results if not one.success} == {
+        rule: len(rows) for rule, rows in expected.items()
+    }
+    for one in results:
+        for row in sorted(found.get(one.rule, ()))[: gate.EXAMPLES]:
+            assert f".csv row {row}" in one.examples, (one.rule, one.examples)
 
-    assert broken(results) == set(expected)
-    assert set(results) - broken(results) == EMPTY | SHRUNK
-    for rule, rows in expected.items():
-        assert results[rule].unexpected_count == len(rows), rule
-        for row in rows[:5]:
-            assert f"row {row}" in results[rule].examples, (rule, results[rule].examples)
+
+def all_at_once() -> tuple[dict[str, list[dict]], dict[str, set[int]]]:
+    """Inputs with every fault in a row of its own, and the rows that break each rule."""
+    raw = clean(rows=80)
+    expected: dict[str, set[int]] = {}
+    # After the ids that other rows refer to.
+    places = {name: count(4) for name in INPUTS}
+    for fault in FAULTS:
+        broken = fault.write(raw, next(places[fault.input]))
+        for rule in fault.rules:
+            expected.setdefault(rule, set()).update(broken)
+    return raw, expected
+
+
+def rows_by_rule(con, results: list[gate.Result]) -> dict[str, set[int]]:
+    """The rows that break each broken rule, whatever its action."""
+    failed = [replace(one, action="quarantine") for one in results if not one.success]
+    gate.broken_rows(con, RUN, failed)
+    return {
+        rule: set(rows)
+        for rule, rows in con.execute(
+            "select rule, list(_source_row) from broken_rows group by rule"
+        ).fetchall()
+    }
 
 
 def test_a_required_input_without_rows_stops(project):
     results = check(project, {"raw_surveys": []})
-    assert broken(results) == EMPTY
-    assert {results[rule].action for rule in EMPTY} == {"stop"}
+    assert broken(results) == {"customers_not_empty", "orders_not_empty"}
+    assert {results[rule].action for rule in broken(results)} == {"stop"}
 
 
 def test_each_source_needs_its_required_inputs(project):

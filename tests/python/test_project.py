@@ -21,7 +21,8 @@ from customer_loyalty.cli import main, read_vars
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.publish import MARTS
 from customer_loyalty.summary import summarise
-from test_gate import clean, write
+from faults import clean
+from test_gate import write
 from warehouse import PROJECT, copy_project, run_dbt
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from customer_loyalty import publish
 from customer_loyalty.publish import MARTS, PublishFault, replace_file
-from test_gate import clean, write
+from faults import clean
+from test_gate import write
 from warehouse import copy_project, run_dbt
 
 ROW = {"build_id": ("varchar", "b1"), "rows_nps": ("bigint", 3)}

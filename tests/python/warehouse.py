@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from graphlib import TopologicalSorter
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,8 @@ import duckdb
 import pytest
 
 from brute_force import MARTS
+from customer_loyalty import gate
 from customer_loyalty.contract import INPUTS
-from customer_loyalty.gate import Run, broken_rows, validate
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
@@ -185,23 +186,23 @@ def open_marts(
     raw: dict[str, list[dict]],
     clock: datetime | None = None,
     time_zone: str = "UTC",
-    gate: Run | None = None,
+    run: gate.Run | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Do what run_sql does, and lend the database that holds the marts.
 
-    gate: what the gate knows of the run, where rows may break rules. Without it none do.
+    run: what the gate knows of the run, where rows may break rules. Without it none do.
     """
     with duckdb.connect(":memory:", config={"threads": 1}) as con:
         con.execute(f"set TimeZone = '{time_zone}'")
         _load(con, raw)
-        _run(con, models, clock, gate)
+        _run(con, models, clock, run)
         yield con
 
 
 def stage(con: duckdb.DuckDBPyConnection, models: Iterable[Model], raw: dict[str, list[dict]]):
     """Run the staging models alone over raw inputs, in an empty database."""
     _load(con, raw)
-    _run(con, [model for model in models if model.relation.split(".")[-2].strip('"') == "staging"])
+    _run(con, [model for model in models if _floor(model) == 0])
 
 
 def _load(con: duckdb.DuckDBPyConnection, raw: dict[str, list[dict]]) -> None:
@@ -223,41 +224,40 @@ def _run(
     con: duckdb.DuckDBPyConnection,
     models: Iterable[Model],
     clock: datetime | None = None,
-    gate: Run | None = None,
+    run: gate.Run | None = None,
 ) -> None:
     clocks = 0
     con.execute("create schema quality")
     con.execute("create table quality.staged_inputs (input varchar, staged_by varchar)")
     con.executemany("insert into quality.staged_inputs values (?, 'test')", [[x] for x in INPUTS])
-    for model in _in_order(models):
-        schema = model.relation.rpartition(".")[0]
-        con.execute(f"create schema if not exists {schema}")
-        if schema.endswith('"quality"') and not _has_reasons(con):
-            _find_broken_rows(con, gate)
-        sql = model.sql
-        if clock:
-            sql, found = CLOCK.subn(f"cast('{clock:%Y-%m-%d %H:%M:%S}' as timestamp)", sql)
-            clocks += found
-        con.execute(f"create {model.materialized} {model.relation} as {sql}")
+    for floor, rest in groupby(sorted(models, key=_floor), key=_floor):
+        # Between the floors stands the gate, which is no SQL.
+        if floor == 1:
+            _find_broken_rows(con, run)
+        if floor == 2 and run:
+            results = gate.validate_left(con, run, gate.read_staged_results(con))
+            gate.relation(con, results).create("quality.gx_validation_results")
+        for model in rest:
+            schema = model.relation.rpartition(".")[0]
+            con.execute(f"create schema if not exists {schema}")
+            sql = model.sql
+            if clock:
+                sql, found = CLOCK.subn(f"cast('{clock:%Y-%m-%d %H:%M:%S}' as timestamp)", sql)
+                clocks += found
+            con.execute(f"create {model.materialized} {model.relation} as {sql}")
     assert clocks or not clock, "the SQL has no clock that could be set"
 
 
-def _in_order(models: Iterable[Model]) -> list[Model]:
-    """Staging first: the gate, which stands between it and the rest, is no SQL that says so."""
-    return sorted(models, key=lambda model: '"staging"' not in model.relation)
+def _floor(model: Model) -> int:
+    schema = model.relation.split(".")[-2].strip('"')
+    return {"staging": 0, "quality": 1}.get(schema, 2)
 
 
-def _has_reasons(con: duckdb.DuckDBPyConnection) -> bool:
-    return bool(
-        con.execute("from duckdb_tables() where table_name = 'quarantine_reasons'").fetchall()
-    )
-
-
-def _find_broken_rows(con: duckdb.DuckDBPyConnection, run: Run | None) -> None:
+def _find_broken_rows(con: duckdb.DuckDBPyConnection, run: gate.Run | None) -> None:
     """Do what the models gx_staged_results and quarantine_reasons do."""
-    results = validate(con, run, dict.fromkeys(INPUTS, "test")) if run else []
-    broken = broken_rows(con, run, results)
-    broken.create("quality.quarantine_reasons")
+    results = gate.validate(con, run, dict.fromkeys(INPUTS, "test")) if run else []
+    gate.relation(con, results).create("quality.gx_staged_results")
+    gate.broken_rows(con, run, results).create("quality.quarantine_reasons")
 
 
 def _create(con: duckdb.DuckDBPyConnection, table: str, columns: tuple, rows: list[dict]) -> None:
