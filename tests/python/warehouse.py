@@ -170,13 +170,15 @@ def run_sql(
     raw: dict[str, list[dict]],
     clock: datetime | None = None,
     time_zone: str = "UTC",
+    run: gate.Run | None = None,
 ) -> dict[str, list[dict]]:
     """Run compiled models over raw inputs in a new database and return the marts.
 
     Rows without a source_system are those of files. clock: what the run takes for the present,
     where it is not the moment of compilation. time_zone: the session's, which must not matter.
+    run: see open_marts.
     """
-    with open_marts(models, raw, clock, time_zone) as con:
+    with open_marts(models, raw, clock, time_zone, run) as con:
         return read_marts(con, _customer_ids(con))
 
 
