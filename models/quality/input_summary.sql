@@ -2,9 +2,12 @@
 
 with
 
-ledger as (
+judged as (
 
-    select * from {{ staging_ledger() }}
+    select distinct
+        input,
+        staged_by
+    from {{ ref('gx_staged_results') }}
 
 ),
 
@@ -55,6 +58,6 @@ select
         case when counted.rows_in between 1 and 99 then 1 else 0 end
     ) as max_rows_quarantined,
     counted.reasons,
-    ledger.staged_by
+    judged.staged_by
 from counted
-inner join ledger on counted.input = ledger.input
+inner join judged on counted.input = judged.input
