@@ -89,7 +89,8 @@ joined as (
         cohorts.revenue as cohorts_revenue,
         closes.least_active as retention_least_active,
         closes.most_active as retention_most_active,
-        round(cltv.lifetime_customer_years * 365.25) as cltv_active_days
+        -- a whole number again: a double does not survive the cast to 14 decimals below
+        cast(round(cltv.lifetime_customer_years * 365.25) as bigint) as cltv_active_days
     from customers
     cross join inputs
     cross join cohorts
