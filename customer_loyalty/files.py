@@ -347,7 +347,7 @@ def _csv(
         read_csv(
             {location}, auto_detect = false, header = true, columns = {{{types}}},
             delim = ',', quote = '"', escape = '"', nullstr = []::varchar[], strict_mode = true,
-            encoding = 'utf-8', compression = 'none', hive_partitioning = false,
+            encoding = 'utf-8', hive_partitioning = false,
             max_line_size = {LINE_LIMIT}
         )
     """
@@ -357,26 +357,23 @@ def _csv(
 def _count_lines(path: Path) -> int:
     """How many lines a CSV file has. Raises FileFault where it is no UTF-8 text."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    newlines = returns = 0
-    last = None
+    lines, end = 0, b""
     with path.open("rb") as file:
-        while last != b"":
-            chunk = file.read(1 << 20)
-            if last is None:
-                _check_start(path, chunk[:4096])
-            if b"\0" in chunk:
-                line = newlines + chunk[: chunk.index(b"\0")].count(b"\n") + 1
-                raise _fault("file_has_no_nul", path, f"line {line}: has a NUL character.")
-            try:
-                decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError as error:
-                line = newlines + error.object[: error.start].count(b"\n") + 1
-                raise _fault("file_is_utf_8", path, f"line {line}: is not UTF-8.") from None
-            newlines += chunk.count(b"\n")
-            returns += chunk.count(b"\r")
-            is_open = not (chunk or last or b"\n").endswith((b"\n", b"\r"))
-            last = chunk
-    return (newlines or returns) + is_open
+        _check_start(path, file.read(4096))
+        file.seek(0)
+        try:
+            while chunk := file.read(1 << 20):
+                nul = chunk.find(b"\0")
+                if nul >= 0:
+                    line = lines + chunk.count(b"\n", 0, nul) + 1
+                    raise _fault("file_has_no_nul", path, f"line {line}: has a NUL character.")
+                decoder.decode(chunk)
+                lines, end = lines + chunk.count(b"\n"), chunk[-1:]
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            line = lines + error.object.count(b"\n", 0, error.start) + 1
+            raise _fault("file_is_utf_8", path, f"line {line}: is not UTF-8.") from None
+    return lines + (end != b"\n")
 
 
 def _check_start(path: Path, start: bytes) -> None:

@@ -216,6 +216,10 @@ READ: dict[str, tuple[str | bytes, list[tuple]]] = {
         HEADER + 'a,"1\n\n2",c\n\na,b,c\n',
         [("a", "1\n\n2", "c", 2), ("a", "b", "c", 4)],
     ),
+    "a value of 1 MB and a blank line": (
+        HEADER + f'\na,"{"b" * 1_000_000}",c\n',
+        [("a", "b" * 1_000_000, "c", 3)],
+    ),
     "a value of 3 MB": (HEADER + f'a,"{"b" * 3_000_000}",c\n', [("a", "b" * 3_000_000, "c", 2)]),
     "a row of 100,000 columns": (
         HEADER.strip() + ",x" * 100_000 + "\n" + "a,b,c" + ",1" * 100_000 + "\n",
@@ -297,7 +301,8 @@ def test_a_parquet_file_without_rows_is_read(tmp_path):
     "name",
     [
         *("a b", "it's", 'say "x"', "{{ x }}", "{a,b}", "[1]", "st*r?", "a\nb", "a\\b", "ä 日本"),
-        "currency_code=XXX",  # which DuckDB takes for a column, unless it is told not to
+        # DuckDB takes these for columns, unless it is told not to.
+        *("currency_code=XXX", "column_0=XXX"),
     ],
 )
 @pytest.mark.parametrize("make", [content(RATES), parquet()])
@@ -722,8 +727,9 @@ def test_what_may_not_be_read_is_refused():
     assert read == "[(1,)]"
 
 
-def test_a_fault_that_is_not_the_files_is_no_file_fault(tmp_path):
-    content(RATES + MANY)(tmp_path)
+@pytest.mark.parametrize("make", [content(RATES + MANY), parquet("repeat('a', 3000000)")])
+def test_a_fault_that_is_not_the_files_is_no_file_fault(tmp_path, make):
+    make(tmp_path)
     with duckdb.connect(":memory:") as con:
         con.execute("set memory_limit = '1MB'; set temp_directory = ''")
         with pytest.raises(duckdb.OutOfMemoryException):
