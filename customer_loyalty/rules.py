@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from customer_loyalty.contract import INPUTS
+from customer_loyalty.files import LANDING_RULES
 
 ACTIONS = ("stop", "quarantine", "warn")
 
@@ -23,6 +24,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     "raw_subscriptions": ("subscription_id",),
 }
 """The columns that name a row of each input to a person."""
+
+SUITES = tuple(INPUTS)
+"""The suite files, by name."""
 
 NO_QUARANTINE = frozenset({"raw_exchange_rates"})
 """Inputs whose rows can't be left out: an older rate would silently take a broken one's place."""
@@ -70,16 +74,15 @@ def with_parameters(value: Any, parameters: dict[str, Any]) -> Any:
 
 
 def export(con: Any) -> Any:
-    """Every rule as the relation that ``quality.rules`` is made of: one row per rule."""
-    con.execute(
-        """
-        create or replace temp table exported_rules (
-            input varchar, column_name varchar, rule varchar, action varchar, says varchar,
-            remedy varchar, expectation varchar
-        )
-        """
-    )
+    """Every rule as the relation that ``quality.rules`` is made of: one row per rule.
+
+    Those of files first: what they stop never comes before Great Expectations.
+    """
     rows = [
+        ("*", "*", rule, "stop", says, remedy, "landing")
+        for rule, (says, remedy) in LANDING_RULES.items()
+    ]
+    rows += [
         (
             meta.get("input", name),
             meta.get("column", rule["kwargs"].get("column")),
@@ -89,9 +92,17 @@ def export(con: Any) -> Any:
             meta["remedy"],
             rule["type"],
         )
-        for name in INPUTS
+        for name in SUITES
         for rule in load_suite(name)["expectations"]
         for meta in [rule["meta"]]
     ]
+    con.execute(
+        """
+        create or replace temp table exported_rules (
+            input varchar, column_name varchar, rule varchar, action varchar, says varchar,
+            remedy varchar, expectation varchar
+        )
+        """
+    )
     con.executemany(f"insert into exported_rules values ({', '.join('?' * 7)})", rows)
     return con.query("select * from exported_rules")

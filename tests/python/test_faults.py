@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import duckdb
 import pytest
 
 from customer_loyalty import gate
 from customer_loyalty.contract import INPUTS
 from faults import FAULTS, clean
-from test_gate import RUN, all_at_once
-from warehouse import PROJECT, Project, open_marts, rows_of, stage
+from test_gate import RUN
+from warehouse import open_marts, rows_of
 
 PLACE = 4
 """A row that no other row refers to."""
@@ -73,40 +72,3 @@ def assert_every_row_is_there(con, raw, expected: dict[str, set[int]]) -> None:
             }
         assert left_out == expected.get(name, set()), name
         assert used + len(left_out) == len(raw[name]), name
-
-
-# --- the page ---------------------------------------------------------------------------------
-
-
-def test_the_page_has_the_catalogue(project, monkeypatch):
-    """Every fault with the rule that finds it, what is done, and what is told."""
-    page = (PROJECT / "docs" / "quality.md").read_text("utf-8")
-    for line in catalogue(project, monkeypatch):
-        assert f"\n{line}\n" in page, f"docs/quality.md lacks the line\n{line}"
-
-
-def catalogue(project, monkeypatch) -> list[str]:
-    """The faults of rows as lines of a table."""
-    monkeypatch.setattr(gate, "EXAMPLES", 1000)
-    raw, _ = all_at_once()
-    with duckdb.connect(":memory:") as con:
-        stage(con, project.sql({}), raw)
-        results = {one.rule: one for one in gate.validate(con, RUN)}
-    told = {rule: iter(one.examples.split("; ")) for rule, one in results.items() if one.examples}
-    lines = []
-    for fault in FAULTS:
-        # In the order in which they were written into the rows.
-        first, *others = [next(told[rule]) for rule in fault.rules]
-        assert all(first.partition(":")[0] in other for other in others)
-        rule = results[fault.rules[0]]
-        lines.append(f"| {fault.name} | `{rule.rule}` | {rule.action} | {rule.says} {first} |")
-    return lines
-
-
-if __name__ == "__main__":
-    # Prints the lines for the page.
-    import tempfile
-    from pathlib import Path
-
-    with pytest.MonkeyPatch.context() as patch:
-        print("\n".join(catalogue(Project(Path(tempfile.mkdtemp())), patch)))
