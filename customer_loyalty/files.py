@@ -183,8 +183,16 @@ def _check_columns(path: Path, name: str, found: Sequence[str]) -> None:
             f" {', '.join(INPUTS[name])}. Put their names on top."
         )
     if missing:
+        # A broken line may have brought values here: only what is nearly a column is told.
         names = [
-            column if re.fullmatch(r"[A-Za-z_][\w ]{0,60}", column) else "…" for column in found
+            column
+            if column in INPUTS[name]
+            or (
+                re.fullmatch(r"[\w -]+", column)
+                and get_close_matches(column.lower(), missing, cutoff=0.7)
+            )
+            else "…"
+            for column in found
         ]
         message = f"{path}: column {', '.join(missing)} is missing. Found: {', '.join(names)}."
         for separator, called in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):

@@ -91,8 +91,24 @@ def test_a_message_takes_no_row_for_a_header(tmp_path):
         land_rates(tmp_path)
     assert "00042" not in str(fault.value) and "aria" not in str(fault.value)
     rates(tmp_path, "currency_code,maria@example.com\n1,b\n")
-    with pytest.raises(FileFault, match="Found: currency_code, …") as fault:
+    with pytest.raises(FileFault, match="Found: currency_code, …"):
         land_rates(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        # A channel may be called as a column is.
+        ("00042,2024-01-01,m@example.com,Maria,FI,fi,email", "Found: …, …, …, …, …, …, email"),
+        ("customer_id,Signed_up,email,full_name,country_cod,Maria,referral", "Signed_up, email"),
+        ("Maria", "Found: …"),
+    ],
+)
+def test_a_message_tells_of_a_header_what_is_nearly_a_column(tmp_path, header, told):
+    (tmp_path / "raw_customers.csv").write_text(f"{header}\n")
+    with duckdb.connect() as con, pytest.raises(FileFault, match=told) as fault:
+        land(con, str(tmp_path), "raw_customers")
+    assert "Maria" not in str(fault.value)
 
 
 def test_the_folder_must_be_there(tmp_path):
