@@ -13,11 +13,11 @@
 {% macro parameters(known) -%}
     {%- set values, faults = {}, [] -%}
     {%- for name, (kind, default) in known.items() -%}
-        {%- set given = var(name, none) -%}
+        {%- set given = var_as_given(name) -%}
         {%- set value = (default[0] if kind == 'one of' else default) if given is none else given -%}
         {%- set fault = none if value is none else parameter_fault(kind, default, value) -%}
         {%- if fault -%}
-            {%- do faults.append(name ~ ' ' ~ fault ~ '; found ' ~ value) -%}
+            {%- do faults.append(name ~ ' ' ~ fault ~ found(value)) -%}
         {%- elif value is not none and kind == 'day' -%}
             {%- set value = "cast('" ~ value ~ "' as date)" -%}
         {%- elif value is not none and kind == 'text' -%}

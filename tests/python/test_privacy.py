@@ -6,6 +6,7 @@ What passes by contract is said at each plant; SECURITY.md says it in prose.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,11 +14,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import duckdb
-import pytest
 
-from customer_loyalty.files import FileFault, land
 from test_gate import clean, write
-from warehouse import DbtRun, rows_of
+from warehouse import DbtRun, open_marts, rows_of
 
 PERSONAL = {"email", "full_name", "comment"}
 # Where personal data may be. Every other schema of the working database lies below.
@@ -133,6 +132,63 @@ def assert_kept(run: DbtRun, plants: list[Plant]) -> None:
         assert not found_in(kept, path.read_bytes()), path
 
 
+def test_personal_columns_are_tagged_and_end_in_staging(project):
+    tagged = {
+        (node.name, column.name)
+        for node in project.manifest.nodes.values()
+        for column in node.columns.values()
+        if column.config.meta.get("personal")
+    }
+    with open_marts(project.sql({}), clean()) as con:
+        columns = con.execute(
+            "select table_schema, table_name, column_name from information_schema.columns"
+        ).fetchall()
+    personal = [(schema, table, column) for schema, table, column in columns if column in PERSONAL]
+    assert {(table, column) for _, table, column in personal} == tagged
+    assert {column for _, column in tagged} == PERSONAL
+    assert {schema for schema, *_ in personal} == set(STAGING)
+
+
+def test_no_sql_below_staging_names_a_personal_column(project):
+    code = {
+        model.relation: model.sql
+        for model in project.sql({})
+        if model.relation.split(".")[-2].strip('"') not in STAGING
+    }
+    assert len(code) > 20
+    # What reads no table of the warehouse's own, or none at all.
+    for node in project.manifest.nodes.values():
+        if node.resource_type != "seed" and node.fqn[1] != "staging":
+            code[node.unique_id] = node.raw_code
+    named = re.compile(rf"\b({'|'.join(PERSONAL)})\b", re.IGNORECASE)
+    assert [name for name, sql in code.items() if named.search(sql)] == []
+
+
+# Read by every Python that starts where PYTHONPATH leads here.
+LISTENER = """
+import os, sys
+
+def hear(event, _arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        note(event)
+
+def note(what):
+    with open(os.environ["HEARD"], "a") as file:
+        print(what, file=file)
+
+note("listening")
+sys.addaudithook(hear)
+"""
+
+
+def listener(folder: Path) -> dict[str, str]:
+    """Return an environment in which every use of the network is noted down in HEARD."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(LISTENER)
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    return {"PYTHONPATH": path, "HEARD": str(folder / "heard")}
+
+
 def test_a_build_that_passes_keeps_personal_data_in_staging(dbt, tmp_path):
     """All that is dirty are rules that warn."""
     garden = Garden()
@@ -162,11 +218,13 @@ def test_a_build_that_passes_keeps_personal_data_in_staging(dbt, tmp_path):
     ]
 
     everything = ("--store-failures", "--debug")
-    run = dbt("build", *everything, vars=write(tmp_path / "data", garden.raw))
+    env = listener(tmp_path / "listener")
+    run = dbt("build", *everything, vars=write(tmp_path / "data", garden.raw), env=env)
 
     assert run.exit_code == 0, run.output
     assert "customer_id looks like aaaaaa@aaaaaaa.aaa" in run.output
     assert_kept(run, garden.plants)
+    assert set(Path(env["HEARD"]).read_text().splitlines()) == {"listening"}
     # What may pass did: it was worth looking.
     segments = {one.mark for one in garden.plants if one.is_published}
     texts = [text for _, table, _, text in columns_of(run.published) if table in ("customers", "nps")]
