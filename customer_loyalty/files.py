@@ -57,8 +57,12 @@ def find_files(folder: str | None, name: str) -> list[Path]:
     Raises FileFault where the folder, a required input or a folder's content is not as expected.
     """
     root = _expand(folder or "")
-    if not folder or not root.is_dir():
-        found = "is a file" if root.is_file() else "is not there"
+    try:
+        is_folder, is_file = root.is_dir(), root.is_file()
+    except OSError as error:
+        raise FileFault(f"{root}: can't be read: {error.strerror}. Name a folder.") from None
+    if not folder or not is_folder:
+        found = "is a file" if is_file else "is not there"
         raise FileFault(f"{root.absolute()}: the folder of raw_data {found}. Name a folder.")
     entries = sorted(path for path in root.iterdir() if not path.name.startswith("."))
     mine = [
@@ -128,7 +132,8 @@ def _read(con: DuckDBPyConnection, root: Path, path: Path, name: str) -> str:
     source_file = _literal(path.relative_to(root).as_posix())
     location = _literal(_no_glob(path))
     if path.suffix.lower() == ".parquet":
-        source = f"read_parquet({location}, binary_as_string = true, file_row_number = true)"
+        options = "binary_as_string = true, hive_partitioning = false, file_row_number = true"
+        source = f"read_parquet({location}, {options})"
         described = con.execute(f"describe select * from {source}").fetchall()
         _check_columns(path, name, [row[0] for row in described])
         return f"select {columns}, {source_file}, file_row_number + 1 from {source}"
@@ -146,7 +151,7 @@ def _read(con: DuckDBPyConnection, root: Path, path: Path, name: str) -> str:
         from read_csv(
             {location}, auto_detect = false, header = true, columns = {{{types}}},
             delim = ',', quote = '"', escape = '"', nullstr = '', strict_mode = true,
-            encoding = 'utf-8', max_line_size = 16777216
+            encoding = 'utf-8', max_line_size = 16777216, hive_partitioning = false
         )
     """
 
@@ -212,6 +217,7 @@ def _in_short(error: duckdb.Error) -> str:
         (
             reason
             for pattern, reason in (
+                ("No files found", "no backslash may stand in a path with one of [ * ?"),
                 ("unterminated quote|quoted value|quote should be", "a double quote is not closed"),
                 ("Expected Number of Columns", "the number of columns is not the header's"),
                 ("unicode|utf-8", "it is not UTF-8; save the file as UTF-8 text"),

@@ -28,15 +28,27 @@ class Plugin(BasePlugin):
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
         if creds.path != ":memory:":
-            check_warehouse(Path(creds.path), config)
+            check_warehouse(Path(creds.path), creds.database, config)
 
 
-def check_warehouse(path: Path, config: dict[str, Any]) -> None:
-    """Make the folder of the working database, and see whether it can be opened."""
-    if path.stem.lower() in TAKEN or '"' in path.stem or "'" in path.stem:
+def check_warehouse(path: Path, name: str, config: dict[str, Any]) -> None:
+    """Make the folder of the working database, and see whether it can be opened.
+
+    name: what dbt takes the database of that file to be called. Raises RuntimeError.
+    """
+    # dbt writes the name into SQL, and into the code of Python models.
+    if path.stem.lower() in TAKEN or set(path.stem) & set("\"'\\"):
         raise RuntimeError(
             f"LOYALTY_WAREHOUSE: a file can't be called {path.stem}, as a schema is or with a quote"
-            " in it. Choose another name."
+            " or a backslash in it. Choose another name."
+        )
+    # dbt-duckdb reads the path as an address, in which some signs end the path; dbt trims names.
+    name = name.strip()
+    if path.stem != name:
+        raise RuntimeError(
+            f"LOYALTY_WAREHOUSE: dbt would look for a database {name!r} in {str(path)!r}. Choose a"
+            " path without semicolons, question marks, hashes, tabs and line breaks, and a name"
+            " without blanks around it."
         )
     published = os.environ.get("LOYALTY_PUBLISHED") or PUBLISHED
     if os.path.realpath(path) == os.path.realpath(published):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -177,11 +178,35 @@ def test_all_faults_of_an_input_are_told_at_once(tmp_path):
     assert "1.csv" in str(fault.value) and "2.csv" in str(fault.value)
 
 
-@pytest.mark.parametrize("name", ["a b", "it's", 'say "x"', "{{ x }}", "[1]", "st*r?", "a\nb", "ä"])
-def test_a_path_is_only_a_path(tmp_path, name):
-    rates(tmp_path / name, RATES + "USD,2025-01-01,1\n")
-    rates(tmp_path / name, "1", "unrelated.csv")
-    assert len(land_rates(tmp_path / name)) == 1
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("a b", "it's", 'say "x"', "{{ x }}", "[1]", "st*r?", "a\nb", "ä", "a\\b", "~", "%41"),
+        # DuckDB would take it for the value of a column.
+        "currency_code=EUR",
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_path_is_only_a_path(tmp_path, name, suffix):
+    folder = rates(tmp_path / name, "1", "unrelated.csv")
+    with duckdb.connect() as con:
+        row = "select 'USD' as currency_code, '2025-01-01' as rate_date, '1' as rate_to_reporting"
+        file = f"{tmp_path}/raw_exchange_rates.{suffix}"
+        con.execute(f"copy ({row}) to '{file}'")
+        Path(file).rename(folder / f"raw_exchange_rates.{suffix}")
+    [found] = land_rates(folder)
+    assert found[:3] == ("USD", "2025-01-01", "1")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("x\0y", "is not there"), ("x" * 300, "File name too long"), ("a\\[b", "no backslash")],
+)
+def test_a_path_that_can_not_be_taken_as_it_is_is_refused(tmp_path, name, told):
+    with suppress(OSError, ValueError):
+        rates(tmp_path / name, RATES)
+    with pytest.raises(FileFault, match=told):
+        land_rates(tmp_path / name)
 
 
 def test_parquet_is_brought_to_text(tmp_path):
