@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 import duckdb
+import yaml
 
 from customer_loyalty.publish import PUBLISHED
 from customer_loyalty.summary import summarise
@@ -44,7 +45,9 @@ def build(raw_data: str, vars_json: str, relative_to: Path) -> None:
         given = os.environ.get(name)
         path = absolute(given, relative_to) if given else Path(default).absolute()
         os.environ[name] = str(path)
-    command = [sys.executable, "-m", "dbt.cli.main", "build", "--vars", json.dumps(variables)]
+    # dbt reads YAML, which knows some escapes and numbers of JSON as others, or not at all.
+    vars_yaml = yaml.safe_dump(variables, default_flow_style=True, width=sys.maxsize)
+    command = [sys.executable, "-m", "dbt.cli.main", "build", "--vars", vars_yaml]
     # Unit tests judge the SQL, not the data: once in `make test`, not again with every build.
     command += ["--exclude-resource-type", "unit_test"]
     code = subprocess.run(command, check=False).returncode

@@ -43,7 +43,7 @@
         {{ return('knows ' ~ default) }}
     {%- elif kind == 'day' and not is_iso_date(value) -%}
         {{ return('must be a day as YYYY-MM-DD') }}
-    {%- elif kind == 'text' and value is not string -%}
+    {%- elif kind == 'text' and (value is not string or '\x00' in value) -%}
         {{ return('must be a text, in quotes') }}
     {%- elif kind == 'whole number' and not is_whole_number(value, 1, 36500) -%}
         {{ return('must be a whole number from 1 to 36500') }}

@@ -227,7 +227,9 @@ def test_a_build_that_passes_keeps_personal_data_in_staging(dbt, tmp_path):
     assert set(Path(env["HEARD"]).read_text().splitlines()) == {"listening"}
     # What may pass did: it was worth looking.
     segments = {one.mark for one in garden.plants if one.is_published}
-    texts = [text for _, table, _, text in columns_of(run.published) if table in ("customers", "nps")]
+    texts = [
+        text for _, table, _, text in columns_of(run.published) if table in ("customers", "nps")
+    ]
     assert found_in(garden.plants, b"\n".join(texts)) == segments
 
 
