@@ -16,7 +16,7 @@ from urllib.parse import quote
 import duckdb
 
 from test_gate import clean, write
-from warehouse import DbtRun, open_marts, rows_of
+from warehouse import PROJECT, DbtRun, open_marts, rows_of
 
 PERSONAL = {"email", "full_name", "comment"}
 # Where personal data may be. Every other schema of the working database lies below.
@@ -287,3 +287,29 @@ def test_a_build_that_is_stopped_keeps_personal_data_in_staging(dbt, tmp_path):
     # Nothing that a terminal obeys comes from the data.
     assert re.search(r"[^\n -~ -\U0010ffff]", run.output) is None
     assert_kept(run, garden.plants)
+
+
+def test_a_customer_is_forgotten_as_the_page_says(dbt, tmp_path):
+    raw = clean()
+    raw["raw_customers"][-1] |= {"customer_id": "00042", "full_name": "MARK Virtanen"}
+    run = dbt("build", vars=write(tmp_path / "data", raw))
+    assert run.exit_code == 0, run.output
+    del raw["raw_customers"][-1]
+    page = (PROJECT / "docs" / "customer_history.md").read_text("utf-8")
+    [steps] = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    new = tmp_path / "dbt" / "new.duckdb"
+    steps = steps.replace("warehouse/new.duckdb", str(new))
+    exec(steps.replace("warehouse/loyalty.duckdb", run.warehouse), names := {})
+    key = names["key"].encode()
+    assert key in Path(run.warehouse).read_bytes()
+
+    new.rename(run.warehouse)
+    again = dbt("build", vars=write(tmp_path / "data", raw))
+
+    assert again.exit_code == 0, again.output
+    for database in (again.warehouse, again.published):
+        left = [text for *_, text in columns_of(database)] + [Path(database).read_bytes()]
+        assert not any(word in text for text in left for word in (key, b"MARK", b"00042"))
+    with duckdb.connect(again.warehouse, read_only=True) as con:
+        [history] = rows_of(con, "select count(*) as rows from snapshots.customer_history")
+    assert history["rows"] == len(raw["raw_customers"])
