@@ -10,7 +10,7 @@ override RAW_DATA := $(value RAW_DATA)
 override VARS := $(value VARS)
 FLAGS := $(firstword -$(MAKEFLAGS))
 # Under make -C, which sets w unless -s or --no-print-directory is there, the caller's folder is another than this one.
-CALLER := $(if $(or $(findstring w,$(FLAGS)),$(findstring s,$(FLAGS)),$(findstring no-print,$(MAKEFLAGS))),$(or $(PWD),$(CURDIR)),$(CURDIR))
+CALLER := $(if $(or $(findstring w,$(FLAGS)),$(findstring s,$(FLAGS)),$(findstring no-print,$(MAKEFLAGS))),$(or $(value PWD),$(CURDIR)),$(CURDIR))
 export RAW_DATA VARS CALLER
 # No tool that runs here reports its use.
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false

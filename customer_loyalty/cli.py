@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 import duckdb
+import yaml
 
 from customer_loyalty.data_docs import render
 from customer_loyalty.errors import Refusal
@@ -46,7 +47,9 @@ def build(raw_data: str, vars_json: str, relative_to: Path) -> None:
     variables = read_vars(raw_data, vars_json, relative_to)
     for name, default in (("LOYALTY_WAREHOUSE", WAREHOUSE), ("LOYALTY_PUBLISHED", PUBLISHED)):
         os.environ[name] = database(name, default, relative_to)
-    command = [sys.executable, "-m", "dbt.cli.main", "build", "--vars", json.dumps(variables)]
+    # dbt reads YAML, which knows some escapes and numbers of JSON as others, or not at all.
+    vars_yaml = yaml.safe_dump(variables, default_flow_style=True, width=sys.maxsize)
+    command = [sys.executable, "-m", "dbt.cli.main", "build", "--vars", vars_yaml]
     # Unit tests judge the SQL, not the data: once in `make test`, not again with every build.
     command += ["--exclude-resource-type", "unit_test"]
     code = subprocess.run(command, check=False).returncode

@@ -442,7 +442,7 @@ def _examples(name: str, rows: list[dict[str, Any]]) -> str:
     hidden = {*KEYS[name], "_source_file", "_source_row"}
     texts = []
     for row in rows:
-        key = " ".join(f"{column} {_key_text(row[column])}" for column in KEYS[name])
+        key = " ".join(f"{column} {_key_text(column, row[column])}" for column in KEYS[name])
         place = f"{row['_source_file']} row {row['_source_row']}"
         values = ", ".join(
             f"{column.removeprefix('_uncast_')} {shown}"
@@ -453,17 +453,20 @@ def _examples(name: str, rows: list[dict[str, Any]]) -> str:
     return "; ".join(texts)
 
 
-def _key_text(value: Any) -> str:
-    text = "empty" if value is None else str(value)
-    if re.search(r"[@\s]", text):
-        # An address as an id, or a name that a broken quote shifted here.
+def _key_text(column: str, value: Any) -> str:
+    """An id as it is, unless it may be an address, or a name that a broken quote shifted here."""
+    if value is None:
+        return "empty"
+    text = str(value)
+    # No blank, no @, nothing that a terminal obeys, no letter of which ids are hardly made.
+    if not re.fullmatch("[A-Z]{3}" if column == "currency_code" else "[!-?A-~]+", text):
         return f"looks like {_shape(text)}"
     return text if len(text) <= 40 else text[:39] + "…"
 
 
 def _shape(text: str) -> str:
-    """Text without what it says: digits are 9, punctuation stays, all else is a."""
-    return re.sub(r"[^\x00-\x7f]|[A-Za-z]", "a", re.sub(r"\d", "9", text[:40]))
+    """Text without what it says: digits are 9, blanks and ASCII punctuation stay, all else is a."""
+    return re.sub(r"[^ -~]|[A-Za-z]", "a", re.sub(r"\d", "9", text[:40]))
 
 
 def _shown(column: str, value: Any) -> str | None:
@@ -480,5 +483,5 @@ def _shown(column: str, value: Any) -> str | None:
     if column.startswith("_uncast_"):
         return f"looks like {_shape(str(value))}"
     if column == "customer_id":
-        return _key_text(value)
+        return _key_text(column, value)
     return str(value) if re.fullmatch("[A-Z]{3}", str(value)) and "currency" in column else None

@@ -72,7 +72,7 @@
         '{{ invocation_id }}' as build_id,
         {{ text_literal(reason) }} as not_published_because,
         '{{ enabled_sources() | join(",") }}' as sources,
-        {{ text_literal(var('raw_data')) }} as raw_data,
+        {{ text_literal(setting('raw_data')) }} as raw_data,
         '{{ setting("reporting_currency") }}' as reporting_currency,
         {{ text_literal(published_path()) }} as published_path
     {%- endif -%}

@@ -13,11 +13,11 @@
 {% macro parameters(known) -%}
     {%- set values, faults = {}, [] -%}
     {%- for name, (kind, default) in known.items() -%}
-        {%- set given = var(name, none) -%}
+        {%- set given = var_as_given(name) -%}
         {%- set value = (default[0] if kind == 'one of' else default) if given is none else given -%}
         {%- set fault = none if value is none else parameter_fault(kind, default, value) -%}
         {%- if fault -%}
-            {%- do faults.append(name ~ ' ' ~ fault ~ '; found ' ~ value) -%}
+            {%- do faults.append(name ~ ' ' ~ fault ~ found(value)) -%}
         {%- elif value is not none and kind == 'day' -%}
             {%- set value = "cast('" ~ value ~ "' as date)" -%}
         {%- elif value is not none and kind == 'text' -%}
@@ -43,7 +43,7 @@
         {{ return('knows ' ~ default) }}
     {%- elif kind == 'day' and not is_iso_date(value) -%}
         {{ return('must be a day as YYYY-MM-DD') }}
-    {%- elif kind == 'text' and value is not string -%}
+    {%- elif kind == 'text' and (value is not string or '\x00' in value) -%}
         {{ return('must be a text, in quotes') }}
     {%- elif kind == 'whole number' and not is_whole_number(value, 1, 36500) -%}
         {{ return('must be a whole number from 1 to 36500') }}

@@ -49,7 +49,7 @@
         '{{ invocation_id }}' as run_id,
         {{ run_started_at_utc() }} as checked_at,
         '{{ enabled_sources() | join(",") }}' as sources,
-        {{ text_literal(var('raw_data')) }} as raw_data,
+        {{ text_literal(setting('raw_data')) }} as raw_data,
         {{ setting('allow_empty_inputs') }} as allow_empty_inputs,
         '{{ setting("quality_policy") }}' as quality_policy,
         '{{ setting("max_shrinkage_share") }}' as max_shrinkage_share,

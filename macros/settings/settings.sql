@@ -5,13 +5,32 @@
 {# A setting's value. Raises a compilation error where any setting is wrong. #}
 {% macro setting(name) -%}
     {%- do check_settings() -%}
-    {{ return(var(name)) }}
+    {{ return(var_as_given(name)) }}
+{%- endmacro %}
+
+{#
+    A var's value. dbt would run a text with braces in it as Jinja, with all that Jinja may do to the database: such a
+    text of --vars is taken as it is.
+#}
+{% macro var_as_given(name) -%}
+    {%- set given = (invocation_args_dict.get('vars') or {}).get(name) -%}
+    {%- if given is string and modules.re.search('[{][{%#]|[#}%][}]', given) -%}
+        {{ return(given) }}
+    {%- endif -%}
+    {{ return(var(name, none)) }}
+{%- endmacro %}
+
+{# A wrong value in a message: in one line, and not too long. #}
+{% macro found(value) -%}
+    {%- set is_plain = value is string or value is number or value is boolean or value is none -%}
+    {%- set text = tojson(value) if is_plain else value | string -%}
+    {{ return('; found ' ~ (text if text | length <= 80 else text[:79] ~ '…')) }}
 {%- endmacro %}
 
 {# The enabled sources, in the order in which they are unioned. Setting raw_data means [files]. #}
 {% macro enabled_sources() -%}
     {%- set sources = setting('sources') -%}
-    {{ return(['files'] if var('raw_data') and 'files' not in sources else sources) }}
+    {{ return(['files'] if var_as_given('raw_data') and 'files' not in sources else sources) }}
 {%- endmacro %}
 
 {# The dimensions of the survey marts: those of the other marts, and the survey's own channel. #}
@@ -30,7 +49,10 @@
 {%- endmacro %}
 
 {% macro setting_faults() -%}
-    {%- set faults = [] -%}
+    {%- set faults, given = [], {} -%}
+    {%- for name in settings() -%}
+        {%- do given.update({name: var_as_given(name)}) -%}
+    {%- endfor -%}
     {%- set known = {
         'list of': {
             'sources': ['demo', 'files'],
@@ -53,13 +75,13 @@
     } -%}
 
     {%- for name, choices in known['list of'].items() -%}
-        {%- set value = var(name) -%}
+        {%- set value = given[name] -%}
         {%- if value is string or value is mapping or value is not iterable -%}
-            {%- do faults.append(name ~ ' must be a list, some of ' ~ choices ~ '; found ' ~ value | tojson) -%}
+            {%- do faults.append(name ~ ' must be a list, some of ' ~ choices ~ found(value)) -%}
         {%- else -%}
             {%- set strange = value | map('string') | reject('in', choices) | list -%}
             {%- for item in strange -%}
-                {%- do faults.append(name ~ ' knows ' ~ choices ~ '; found ' ~ item) -%}
+                {%- do faults.append(name ~ ' knows ' ~ choices ~ found(item)) -%}
             {%- endfor -%}
             {%- if not strange and value | unique | list | length < value | length -%}
                 {%- do faults.append(name ~ ' names something twice: ' ~ value) -%}
@@ -68,67 +90,67 @@
     {%- endfor -%}
 
     {%- for name, range in known['whole number from'].items() -%}
-        {%- set value = var(name) -%}
+        {%- set value = given[name] -%}
         {%- if not is_whole_number(value, range[0], range[1]) -%}
             {%- do faults.append(
-                name ~ ' must be a whole number from ' ~ range[0] ~ ' to ' ~ range[1] ~ '; found ' ~ value | tojson
+                name ~ ' must be a whole number from ' ~ range[0] ~ ' to ' ~ range[1] ~ found(value)
             ) -%}
         {%- endif -%}
     {%- endfor -%}
 
     {%- for name, range in known['number from'].items() -%}
-        {%- set value = var(name) -%}
+        {%- set value = given[name] -%}
         {%- if value is boolean or value is not number or not range[0] <= value <= range[1] -%}
             {%- do faults.append(
-                name ~ ' must be a number from ' ~ range[0] ~ ' to ' ~ range[1] ~ '; found ' ~ value | tojson
+                name ~ ' must be a number from ' ~ range[0] ~ ' to ' ~ range[1] ~ found(value)
             ) -%}
         {%- endif -%}
     {%- endfor -%}
 
-    {%- if var('raw_data') is not none and var('raw_data') is not string -%}
-        {%- do faults.append('raw_data must be the path of a folder; found ' ~ var('raw_data') | tojson) -%}
+    {%- if given.raw_data is not none and given.raw_data is not string -%}
+        {%- do faults.append('raw_data must be the path of a folder' ~ found(given.raw_data)) -%}
     {%- endif -%}
-    {%- if not var('sources') -%}
+    {%- if not given.sources -%}
         {%- do faults.append('sources names no source') -%}
     {%- endif -%}
-    {%- if 'files' in (var('sources') or []) and not var('raw_data') -%}
+    {%- if given.sources is iterable and 'files' in given.sources and not given.raw_data -%}
         {%- do faults.append('sources has files, but raw_data names no folder') -%}
     {%- endif -%}
-    {%- if not var('period_grains') -%}
+    {%- if not given.period_grains -%}
         {%- do faults.append('period_grains names no grain') -%}
     {%- endif -%}
-    {%- if var('allow_empty_inputs') is not boolean -%}
-        {%- do faults.append('allow_empty_inputs must be true or false; found ' ~ var('allow_empty_inputs')) -%}
+    {%- if given.allow_empty_inputs is not boolean -%}
+        {%- do faults.append('allow_empty_inputs must be true or false' ~ found(given.allow_empty_inputs)) -%}
     {%- endif -%}
-    {%- if var('nps_responses') not in ['all', 'latest_per_customer'] -%}
-        {%- do faults.append("nps_responses must be all or latest_per_customer; found " ~ var('nps_responses')) -%}
+    {%- if given.nps_responses not in ['all', 'latest_per_customer'] -%}
+        {%- do faults.append('nps_responses must be all or latest_per_customer' ~ found(given.nps_responses)) -%}
     {%- endif -%}
-    {%- if var('quality_policy') not in ['quarantine', 'strict'] -%}
-        {%- do faults.append('quality_policy must be quarantine or strict; found ' ~ var('quality_policy')) -%}
+    {%- if given.quality_policy not in ['quarantine', 'strict'] -%}
+        {%- do faults.append('quality_policy must be quarantine or strict' ~ found(given.quality_policy)) -%}
     {%- endif -%}
-    {%- if not modules.re.fullmatch('[A-Z]{3}', var('reporting_currency') | string) -%}
+    {%- if not modules.re.fullmatch('[A-Z]{3}', given.reporting_currency | string) -%}
         {%- do faults.append(
-            'reporting_currency must be an ISO 4217 code such as EUR; found ' ~ var('reporting_currency')
+            'reporting_currency must be an ISO 4217 code such as EUR' ~ found(given.reporting_currency)
         ) -%}
     {%- endif -%}
-    {%- if (var('reporting_time_zone') | string) not in modules.pytz.all_timezones -%}
+    {%- if (given.reporting_time_zone | string) not in modules.pytz.all_timezones -%}
         {%- do faults.append(
-            'reporting_time_zone must be an IANA name such as Europe/Helsinki; found ' ~ var('reporting_time_zone')
+            'reporting_time_zone must be an IANA name such as Europe/Helsinki' ~ found(given.reporting_time_zone)
         ) -%}
     {%- endif -%}
-    {%- if var('as_of_date') is not none and not is_iso_date(var('as_of_date')) -%}
-        {%- do faults.append('as_of_date must be a day as YYYY-MM-DD; found ' ~ var('as_of_date')) -%}
+    {%- if given.as_of_date is not none and not is_iso_date(given.as_of_date) -%}
+        {%- do faults.append('as_of_date must be a day as YYYY-MM-DD' ~ found(given.as_of_date)) -%}
     {%- endif -%}
-    {%- if var('csat_satisfied_from') is not mapping -%}
+    {%- if given.csat_satisfied_from is not mapping -%}
         {%- do faults.append(
-            "csat_satisfied_from must be a mapping such as {'1-4': 3}; found " ~ var('csat_satisfied_from')
+            "csat_satisfied_from must be a mapping such as {'1-4': 3}" ~ found(given.csat_satisfied_from)
         ) -%}
     {%- else -%}
-        {%- for scale, score in var('csat_satisfied_from').items() -%}
+        {%- for scale, score in given.csat_satisfied_from.items() -%}
             {%- if not is_score_of_scale(scale, score) -%}
                 {%- do faults.append(
-                    "csat_satisfied_from needs scales such as '1-4', each with a score of it; found "
-                    ~ scale ~ ': ' ~ score
+                    "csat_satisfied_from needs scales such as '1-4', each with a score of it"
+                    ~ found({scale: score})
                 ) -%}
             {%- endif -%}
         {%- endfor -%}
@@ -167,7 +189,7 @@
 
 {# Whether `scale` is written as the models write it (1-4, -2-2) and `score` stands on it. #}
 {% macro is_score_of_scale(scale, score) -%}
-    {%- set parts = modules.re.fullmatch('(0|-?[1-9][0-9]*)-(0|-?[1-9][0-9]*)', scale | string) -%}
+    {%- set parts = modules.re.fullmatch('(0|-?[1-9][0-9]{0,8})-(0|-?[1-9][0-9]{0,8})', scale | string) -%}
     {%- if not parts or score is boolean or score is not number -%}
         {{ return(false) }}
     {%- endif -%}

@@ -341,6 +341,45 @@ def test_requirements_are_pinned_with_hashes_and_without_an_index():
         assert all(line.startswith("    --hash=sha256:") for line in pinned)
 
 
+def test_a_profile_takes_secrets_from_the_environment():
+    """What is secret, or says where somebody's data is, stands in no profile as such."""
+    profiles = (PROJECT / "profiles.example.yml").read_text("utf-8")
+    fields = re.findall(r"^ *([\w-]+): *(.*)$", profiles, re.MULTILINE)
+    secret = "pass|token|secret|key|user|host|account|path|database"
+    found = {name: value for name, value in fields if re.search(secret, name)}
+    assert "path" in found
+    for name, value in found.items():
+        assert re.match(r"""["']?\{\{ *env_var\(""", value), name
+
+
+# What a key, a token or an address of somebody's own looks like.
+SECRETS = (
+    r"-----BEGIN [A-Z ]*PRIVATE KEY",
+    r"\b(AKIA|ASIA)[0-9A-Z]{16}\b",
+    r"\b(ghp|gho|ghs|github_pat|glpat|xox[abp]|sk|pypi|dapi|npm)[_-][\w-]{16,}",
+    r"\beyJ[\w-]{10,}\.[\w-]{10,}",
+    r"://[^\s/:@]+:[^\s/@]+@",
+    r"(?i:\b(password|passwd|secret|token|api_?key)\b[\"']?\s*[:=]\s*[\"']?(?=[a-z+/-]*[0-9])[\w+/-]{8,})",
+    r"/(home|Users)/\w+|/root/|[A-Z]:\\\\Users",
+    r"(?i:--(extra-)?index-url|--trusted-host|://[^\s/]*(pypi|artifactory|nexus|devpi))",
+)
+
+
+def test_no_file_holds_a_secret_or_tells_of_a_machine():
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(listed, cwd=PROJECT, capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("this is no checkout: what belongs to the project is not known")
+    paths = [PROJECT / name for name in done.stdout.decode().split("\0") if name]
+    files = [path for path in paths if path.is_file()]
+    assert len(files) > 100
+    looks_secret = re.compile("|".join(SECRETS))
+    # This file says what one looks like.
+    for path in set(files) - {Path(__file__)}:
+        found = looks_secret.search(path.read_text("utf-8"))
+        assert not found, f"{path.relative_to(PROJECT)}: {found[0]}"
+
+
 def test_seeds_have_the_contracts_columns():
     for name, columns in INPUTS.items():
         header = (PROJECT / "seeds" / f"{name}.csv").read_text("utf-8").splitlines()[0]
