@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 
 RESERVED_SEGMENTS = ("all", "unknown", "anonymous")
 EXAMPLES = 5
+PLACE = ("_source_file", "_source_row")
 LEDGER = "quality.staged_inputs"
 """By which dbt run each input was staged last; written by a hook of the staged models."""
+DISTRIBUTIONS = "quality.input_distributions"
+"""What is measured of the inputs, after rows were left out."""
 QUARANTINE = tuple(name for name in INPUTS if name not in NO_QUARANTINE)
 """The inputs that rows can be left out of."""
 
@@ -42,9 +45,10 @@ QUARANTINE = tuple(name for name in INPUTS if name not in NO_QUARANTINE)
 class Result:
     """One rule's result in one run: a row of ``quality.gx_validation_results``.
 
-    element_count: rows of the input. unexpected_count: rows that break the rule, or 0 for a rule on
-    the whole input. left_success, left_unexpected_count: the same of what the quarantine left, None
-    where it left all.
+    element_count: rows of the input; of a rule on distributions, the months or days or whatever was
+    measured. unexpected_count: those of them that break the rule, 0 for a rule on the whole input.
+    left_success, left_unexpected_count: the same of what the quarantine left, None where it left
+    all.
     """
 
     run_id: str
@@ -221,28 +225,38 @@ def validate(con: Any, run: Run, staged_by: Mapping[str, str] | None = None) -> 
             rows = con.execute(f"select count(*) from {table}").fetchall()[0][0]
             suite = load_suite(name)["expectations"]
             found = _judge(judge_of(table), name, suite, run.parameters(name))
-            for rule in suite:
-                meta, (success, unexpected_count, examples) = rule["meta"], found[_id(rule)]
-                strict = run.strict and meta["action"] == "quarantine"
-                results.append(
-                    Result(
-                        run_id=run.run_id,
-                        checked_at=run.now,
-                        input=name,
-                        column_name=meta.get("column", rule["kwargs"].get("column")),
-                        rule=meta["rule"],
-                        expectation=rule["type"],
-                        action="stop" if strict else meta["action"],
-                        success=success,
-                        element_count=rows,
-                        unexpected_count=unexpected_count,
-                        examples=examples,
-                        says=meta["says"],
-                        remedy=meta["remedy"],
-                        staged_by=(staged_by or {}).get(name),
-                    )
-                )
+            results += [
+                _result(run, rule, name, found[_id(rule)], rows, (staged_by or {}).get(name))
+                for rule in suite
+            ]
     return results
+
+
+def _result(
+    run: Run,
+    rule: Mapping[str, Any],
+    name: str,
+    found: tuple[bool, int, str | None],
+    element_count: int,
+    staged_by: str | None,
+) -> Result:
+    meta, (success, unexpected_count, examples) = rule["meta"], found
+    return Result(
+        run_id=run.run_id,
+        checked_at=run.now,
+        input=name,
+        column_name=meta.get("column", rule["kwargs"].get("column")),
+        rule=meta["rule"],
+        expectation=rule["type"],
+        action="stop" if run.strict and meta["action"] == "quarantine" else meta["action"],
+        success=success,
+        element_count=element_count,
+        unexpected_count=unexpected_count,
+        examples=examples,
+        says=meta["says"],
+        remedy=meta["remedy"],
+        staged_by=staged_by,
+    )
 
 
 def _judge(
@@ -334,11 +348,33 @@ def validate_left(con: Any, run: Run, results: list[Result]) -> list[Result]:
                 suite = load_suite(name)["expectations"]
                 judge = judge_of(passed_table(name))
                 judged |= _judge(judge, name, suite, run.parameters(name))
+        distributions = _judge_distributions(con, run, judge_of(DISTRIBUTIONS), results)
     return [
         replace(one, left_success=judged[one.rule][0], left_unexpected_count=judged[one.rule][1])
         if one.rule in judged
         else one
         for one in results
+    ] + distributions
+
+
+def _judge_distributions(con: Any, run: Run, judge: Judge, results: list[Result]) -> list[Result]:
+    """The results on what is measured of the inputs: months, days, currencies, not rows."""
+    suite = load_suite("input_distributions")["expectations"]
+    found = _judge(judge, "input_distributions", suite, run.parameters("input_distributions"))
+    counted = dict(
+        con.execute(f"select measure, count(*) from {DISTRIBUTIONS} group by measure").fetchall()
+    )
+    staged_by = {one.input: one.staged_by for one in results}
+    return [
+        _result(
+            run,
+            rule,
+            rule["meta"]["input"],
+            found[_id(rule)],
+            counted.get(rule["meta"]["measure"], 0),
+            staged_by[rule["meta"]["input"]],
+        )
+        for rule in suite
     ]
 
 
@@ -418,11 +454,11 @@ def _some_rows(
 
     kwargs = rule["kwargs"]
     judged = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
-    shown = [*KEYS[name], *rule["meta"].get("show", []), *judged, "_source_file", "_source_row"]
-    columns = list(dict.fromkeys(shown))
-    places = [sa.column("_source_file"), sa.column("_source_row"), *map(sa.column, KEYS[name])]
+    place = PLACE if name in INPUTS else ()
+    columns = list(dict.fromkeys([*KEYS[name], *rule["meta"].get("show", []), *judged, *place]))
     rows = judge.rows_that_break(rule, parameters, [sa.column(column) for column in columns])
-    found = judge.execute(rows.order_by(*places).limit(EXAMPLES)).fetchall()
+    order = [sa.column(column) for column in (*place, *KEYS[name])]
+    found = judge.execute(rows.order_by(*order).limit(EXAMPLES)).fetchall()
     return [dict(zip(columns, row, strict=True)) for row in found]
 
 
@@ -439,17 +475,20 @@ def _observed(
 
 def _examples(name: str, rows: list[dict[str, Any]]) -> str:
     """A few rows in words: their ids, where they come from, the values that may be shown."""
-    hidden = {*KEYS[name], "_source_file", "_source_row"}
     texts = []
     for row in rows:
-        key = " ".join(f"{column} {_key_text(column, row[column])}" for column in KEYS[name])
-        place = f"{row['_source_file']} row {row['_source_row']}"
         values = ", ".join(
             f"{column.removeprefix('_uncast_')} {shown}"
             for column, value in row.items()
-            if column not in hidden and (shown := _shown(column, value))
+            if column not in (*KEYS[name], *PLACE) and (shown := _shown(column, value))
         )
-        texts.append(f"{key} ({place}{': ' + values if values else ''})")
+        if name in INPUTS:
+            key = " ".join(f"{column} {_key_text(column, row[column])}" for column in KEYS[name])
+            place = f"{row['_source_file']} row {row['_source_row']}"
+            texts.append(f"{key} ({place}{': ' + values if values else ''})")
+        else:
+            # What was measured has names of our own making.
+            texts.append(f"{' '.join(row[column] for column in KEYS[name])} ({values})")
     return "; ".join(texts)
 
 
@@ -476,7 +515,9 @@ def _shown(column: str, value: Any) -> str | None:
     """
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"
-    if isinstance(value, bool | int | float | date | datetime):
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, bool | int | date | datetime):
         return str(value)
     if value is None:
         return None

@@ -22,14 +22,18 @@ KEYS: dict[str, tuple[str, ...]] = {
     "raw_surveys": ("response_id",),
     "raw_exchange_rates": ("currency_code", "rate_date"),
     "raw_subscriptions": ("subscription_id",),
+    "input_distributions": ("source_system", "item"),
 }
-"""The columns that name a row of each input to a person."""
+"""The columns that name a row of each input, or of what is measured on them, to a person."""
 
-SUITES = tuple(INPUTS)
+SUITES = (*INPUTS, "input_distributions")
 """The suite files, by name."""
 
-NO_QUARANTINE = frozenset({"raw_exchange_rates"})
-"""Inputs whose rows can't be left out: an older rate would silently take a broken one's place."""
+NO_QUARANTINE = {
+    "raw_exchange_rates": "where a rate is left out, an older one would take its place",
+    "input_distributions": "it judges no rows of an input",
+}
+"""Suites whose rules can't leave rows out, and why."""
 
 
 class GateError(Exception):
@@ -51,10 +55,7 @@ def load_suite(name: str) -> dict[str, Any]:
                 f"{told} needs {', '.join(missing) or 'an action of ' + ', '.join(ACTIONS)}."
             )
         if meta["action"] == "quarantine" and name in NO_QUARANTINE:
-            raise GateError(
-                f"{told} can't quarantine: where a rate is left out, an older one would take its"
-                " place. Let it stop or warn."
-            )
+            raise GateError(f"{told} can't quarantine: {NO_QUARANTINE[name]}. Let it stop or warn.")
     rules = [rule["meta"]["rule"] for rule in suite["expectations"]]
     twice = {rule for rule in rules if rules.count(rule) > 1}
     if twice:

@@ -14,6 +14,7 @@ def model(dbt, session):
         dbt.ref("passed_orders"),
         dbt.ref("passed_surveys"),
         dbt.ref("passed_subscriptions"),
+        dbt.ref("input_distributions"),
     ):
         assert judged.columns
     return judge(session, countries=dbt.ref("countries"), languages=dbt.ref("languages"))
