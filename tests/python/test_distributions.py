@@ -42,9 +42,7 @@ def shop(orders_on: Callable[[date], int] = lambda day: 40) -> Raw:
                 {
                     "order_id": f"o{len(orders)}",
                     "customer_id": f"c{dice.randrange(2000)}",
-                    "ordered_at": str(
-                        datetime(day.year, day.month, day.day, dice.randrange(1, 24))
-                    ),
+                    "ordered_at": f"{day} {dice.randrange(1, 24):02}:00",
                     "status": "completed",
                     "currency_code": dice.choice(("EUR", "EUR", "USD")),
                     "amount": f"{dice.uniform(5, 100):.2f}",

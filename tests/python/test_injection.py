@@ -49,20 +49,23 @@ PIECES = (
         "$(id)",
     ),
     *("{{ 1/0 }}", "{% raw %}", "{#", "#}", "}}", "{{ run_query('drop schema marts cascade') }}"),
-    *("drop table marts.nps", "null", "None", "true", "[]", "1-4", "-1-1", "EUR", "UTC", "all"),
-    *(
-        "2025-01-31",
-        "２０２５-０１-３１",
-        "ＥＵＲ",
-        "١-٤",
-        "ΕUR",
-        "é",
-        "\u2028",
-        "\u202e",
-        "x" * 3000,
-    ),
+    *("drop table marts.nps", "null", "None", "true", "[]", "\u2028", "\u202e", "é", "x" * 3000),
 )
-TEXTS = st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map("".join)
+ALMOST = (
+    "EUR",
+    "ＥＵＲ",
+    "ΕUR",
+    "UTC",
+    "all",
+    "1-4",
+    "-1-1",
+    "١-٤",
+    "2025-01-31",
+    "２０２５-01-31",
+)
+TEXTS = st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map("".join) | st.tuples(
+    st.sampled_from(ALMOST), st.sampled_from(("", "", "\n", " ", "'", "\0"))
+).map("".join)
 # A failure needs no smaller one: all settings are tried at once.
 QUICK = settings(
     max_examples=40, deadline=None, database=None, derandomize=True, phases=[Phase.generate]
@@ -117,6 +120,35 @@ def test_no_text_is_a_setting_unless_it_is_one_of_its_values(project, data):
     if text["csat_satisfied_from"] in ("1-4", "-1-1"):
         harmless.add("csat_satisfied_from")
     assert told_of(project.setting_faults(vars)) == vars.keys() - harmless
+
+
+@pytest.mark.parametrize(
+    "around", ["{}\n", "\n{}", "{} ", "{}\0", "{}'", "{}; --", "{{{{ '{}' }}}}"]
+)
+def test_a_value_with_something_around_it_is_another(project, around):
+    right = {
+        "as_of_date": "2025-01-31",
+        "reporting_currency": "EUR",
+        "reporting_time_zone": "UTC",
+        "nps_responses": "all",
+        "csat_satisfied_from": {"1-4": 3},
+    }
+    assert project.setting_faults(right) == []
+    wrong = {name: around.format(value) for name, value in right.items()}
+    wrong["csat_satisfied_from"] = {around.format("1-4"): 3}
+    assert told_of(project.setting_faults(wrong)) == wrong.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("as_of_date", "２０２５-01-31"), ("as_of_date", "2025-٠1-31")),
+        *(("reporting_currency", "ＥＵＲ"), ("reporting_currency", "ΕUR")),
+        ("csat_satisfied_from", {"١-٤": 3}),
+    ],
+)
+def test_letters_and_digits_are_those_of_ascii(project, name, value):
+    assert told_of(project.setting_faults({name: value})) == {name}
 
 
 @settings(QUICK)

@@ -276,6 +276,11 @@ def test_a_build_that_is_stopped_keeps_personal_data_in_staging(dbt, tmp_path):
     for name, column in (("raw_customers", "customer_id"), ("raw_orders", "order_id")):
         twice = garden.plant(name, 38, column, "MARK Virtanen", passes=IDS)
         garden.raw[name][37][column] = twice
+    # One word, and yet no id that is told.
+    garden.plant("raw_orders", 30, "order_id", "ZEICHEN", passes=IDS)
+    garden.plant("raw_orders", 31, "order_id", "\x1b[31mMARK", passes=IDS)
+    for row in (30, 31):
+        garden.raw["raw_orders"][row - 2]["refunded_amount"] = "-1"
     # A rate is named by its currency: another row, for another rule.
     garden.plant("raw_exchange_rates", 20, "currency_code", "MARK")
     garden.raw["raw_exchange_rates"][18]["rate_to_reporting"] = ""
