@@ -46,7 +46,9 @@ def build(raw_data: str, vars_json: str, relative_to: Path) -> None:
     variables = read_vars(raw_data, vars_json, relative_to)
     for name, default in (("LOYALTY_WAREHOUSE", WAREHOUSE), ("LOYALTY_PUBLISHED", PUBLISHED)):
         os.environ[name] = database(name, default, relative_to)
-    command = [sys.executable, "-m", "dbt.cli.main", "build", "--vars", json.dumps(variables)]
+    # Not -m dbt.cli.main, which Python warns of: the package dbt.cli imports it first.
+    command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()"]
+    command += ["build", "--vars", json.dumps(variables)]
     # Unit tests judge the SQL, not the data: once in `make test`, not again with every build.
     command += ["--exclude-resource-type", "unit_test"]
     code = subprocess.run(command, check=False).returncode
@@ -123,14 +125,16 @@ def query(sql: str) -> None:
     try:
         with duckdb.connect(path, read_only=True) as con:
             show(con, sql)
-    except duckdb.CatalogException as error:
+    except duckdb.Error as error:
         told = str(error)
         working = os.environ.get("LOYALTY_WAREHOUSE") or WAREHOUSE
-        if Path(path).absolute() != Path(working).absolute():
-            told += f"\n{path} has the marts. What they are made of: LOYALTY_PUBLISHED={working}"
+        not_there = isinstance(error, duckdb.CatalogException) or not Path(path).exists()
+        if not_there and Path(path).absolute() != Path(working).absolute():
+            told += (
+                f"\n{path} has what was published. What it is made of, and what a closed gate"
+                f" found: LOYALTY_PUBLISHED={working}"
+            )
         raise click.ClickException(told) from None
-    except duckdb.Error as error:
-        raise click.ClickException(str(error)) from None
 
 
 def show(con: duckdb.DuckDBPyConnection, sql: str) -> None:

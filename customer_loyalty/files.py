@@ -80,9 +80,12 @@ def find_files(folder: str | None, name: str) -> list[Path]:
         if name not in REQUIRED and not alike:
             return []
         found = ", ".join(path.name for path in entries) or "nothing"
-        raise FileFault(
+        message = (
             f"{root}: there is no {name}.csv, {name}.parquet or folder {name}. Found: {found}."
         )
+        if alike:
+            message += f" Save {', '.join(alike)} as one of these, or move it away."
+        raise FileFault(message)
     if mine[0].is_dir():
         return _files_in(mine[0])
     return mine
@@ -186,11 +189,15 @@ def _check_columns(path: Path, name: str, found: Sequence[str]) -> None:
         names = [
             column if re.fullmatch(r"[A-Za-z_][\w ]{0,60}", column) else "…" for column in found
         ]
-        message = f"{path}: column {', '.join(missing)} is missing. Found: {', '.join(names)}."
         for separator, called in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
             if len(found) == 1 and separator in found[0]:
-                message += f" The columns are separated by {called}: save the file with commas."
-        raise FileFault(message)
+                raise FileFault(
+                    f"{path}: the columns are separated by {called}. Save the file with commas."
+                )
+        raise FileFault(
+            f"{path}: column {', '.join(missing)} is missing. Found: {', '.join(names)}. Names are"
+            " matched exactly, and a column without values must be there too."
+        )
     twice = [column for column in INPUTS[name] if list(found).count(column) > 1]
     if twice:
         raise FileFault(f"{path}: column {', '.join(twice)} is there twice. Remove one.")
@@ -205,7 +212,10 @@ def _in_short(error: duckdb.Error) -> str:
             reason
             for pattern, reason in (
                 ("unterminated quote|quoted value|quote should be", "a double quote is not closed"),
-                ("Expected Number of Columns", "the number of columns is not the header's"),
+                (
+                    "Expected Number of Columns",
+                    "the number of columns is not the header's; quote commas",
+                ),
                 ("unicode|utf-8", "it is not UTF-8; save the file as UTF-8 text"),
                 ("state machine reached an invalid state", "some lines end in CRLF and some in LF"),
                 ("Maximum line size", "a line is longer than 16 MB"),

@@ -115,7 +115,7 @@ def test_an_optional_input_may_be_missing_but_not_misspelt(tmp_path):
 )
 def test_a_name_that_is_nearly_right_is_refused(tmp_path, name):
     rates(tmp_path, RATES, name)
-    with pytest.raises(FileFault, match=f"Found: {name}"):
+    with pytest.raises(FileFault, match=f"Found: {name}. Save {name} as one of these"):
         land_rates(tmp_path)
 
 
