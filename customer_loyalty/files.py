@@ -214,7 +214,7 @@ def _in_short(error: duckdb.Error) -> str:
                 ("unterminated quote|quoted value|quote should be", "a double quote is not closed"),
                 (
                     "Expected Number of Columns",
-                    "the number of columns is not the header's; quote commas",
+                    "the number of columns is not the header's; text with commas needs quotes",
                 ),
                 ("unicode|utf-8", "it is not UTF-8; save the file as UTF-8 text"),
                 ("state machine reached an invalid state", "some lines end in CRLF and some in LF"),
