@@ -49,7 +49,9 @@ def build(raw_data: str, vars_json: str, relative_to: Path) -> None:
         os.environ[name] = database(name, default, relative_to)
     # dbt reads YAML, which knows some escapes and numbers of JSON as others, or not at all.
     vars_yaml = yaml.safe_dump(variables, default_flow_style=True, width=sys.maxsize)
-    command = [sys.executable, "-m", "dbt.cli.main", "build", "--vars", vars_yaml]
+    # Not -m dbt.cli.main, which Python warns of: the package dbt.cli imports it first.
+    command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()"]
+    command += ["build", "--vars", vars_yaml]
     # Unit tests judge the SQL, not the data: once in `make test`, not again with every build.
     command += ["--exclude-resource-type", "unit_test"]
     code = subprocess.run(command, check=False).returncode
@@ -126,14 +128,16 @@ def query(sql: str) -> None:
     try:
         with duckdb.connect(path, read_only=True) as con:
             show(con, sql)
-    except duckdb.CatalogException as error:
+    except duckdb.Error as error:
         told = str(error)
         working = os.environ.get("LOYALTY_WAREHOUSE") or WAREHOUSE
-        if Path(path).absolute() != Path(working).absolute():
-            told += f"\n{path} has the marts. What they are made of: LOYALTY_PUBLISHED={working}"
+        not_there = isinstance(error, duckdb.CatalogException) or not Path(path).exists()
+        if not_there and Path(path).absolute() != Path(working).absolute():
+            told += (
+                f"\n{path} has what was published. What it is made of, and what a closed gate"
+                f" found: LOYALTY_PUBLISHED={working}"
+            )
         raise click.ClickException(told) from None
-    except duckdb.Error as error:
-        raise click.ClickException(str(error)) from None
 
 
 def show(con: duckdb.DuckDBPyConnection, sql: str) -> None:

@@ -113,14 +113,16 @@ def _gate(con: DuckDBPyConnection) -> str:
 
 
 def _left_out(con: DuckDBPyConnection) -> list[str]:
-    """A line for each input of which rows were left out."""
-    return [
+    """A line for each input of which rows were left out, and where they are."""
+    lines = [
         f"      {left_out:,} of {rows:,} rows of {name} left out: {reasons}"
         for name, rows, left_out, reasons in con.execute(
             "select input, rows_in, rows_left_out, reasons from quality.input_summary"
             " where rows_left_out > 0 order by input"
         ).fetchall()
     ]
+    where = "      They are in quality.quarantined_<input>; what the rules say: make data-docs"
+    return [*lines, where] if lines else []
 
 
 def _rows(con: DuckDBPyConnection, sql: str, parameters: Any = None) -> list[dict[str, Any]]:

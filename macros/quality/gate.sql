@@ -75,6 +75,27 @@
 {%- endmacro %}
 
 {#
+    An expression of what a result says of a broken rule: where, how many rows, what is wrong and what to do, some rows.
+    examples: those rows, one a line.
+#}
+{% macro broken_rule_in_words(examples="replace(examples, '); ', ')' || " ~ indented_line() ~ ")") -%}
+    input || case column_name when '*' then '' else '.' || column_name end || '  ' || rule || ' (' || action || ')  '
+    || case
+        when success then 'broken by what is left of ' || element_count || ' rows without the quarantined ones'
+        when unexpected_count > 0 then unexpected_count || ' of ' || element_count || ' rows'
+        when element_count > 0 then element_count || ' rows'
+        else 'no rows'
+    end
+    || {{ indented_line() }} || says || ' ' || remedy
+    || coalesce({{ indented_line() }} || {{ examples }}, '')
+{%- endmacro %}
+
+{# An expression that begins a line below a broken rule. #}
+{% macro indented_line() -%}
+    {{ return("chr(10) || '      '") }}
+{%- endmacro %}
+
+{#
     A query of the text that says why the gate is closed; no row where it is open: every input was checked after it was
     staged, no rule that stops is broken, no input lost more rows to the quarantine than it may, and nothing but
     warnings is broken in what is left. It reads the relations by their own names: under --empty a ref is an empty
@@ -118,7 +139,7 @@ too_many as (
         input,
         rows_quarantined || ' of ' || rows_in || ' rows of ' || input || ' break rules, '
         || case max_rows_quarantined when 0 then 'none' else 'at most ' || max_rows_quarantined end
-        || ' may be left out (max_quarantined_share).' as text
+        || ' may be left out (max_quarantined_share). They are in quality.quarantined_' || input || '.' as text
     from summary
     where rows_quarantined > max_rows_quarantined
 ),
@@ -127,7 +148,7 @@ broken as (
     select
         results.*,
         row_number() over (
-            order by case results.action when 'stop' then 1 else 2 end, results.input, results.rule
+            order by results.success, case results.action when 'stop' then 1 else 2 end, results.input, results.rule
         ) as place
     from results
     left join too_many on results.input = too_many.input
@@ -140,21 +161,13 @@ broken as (
 told as (
     select
         string_agg(
-            input || '.' || column_name || '  ' || rule || ' (' || action || ')  '
-            || case
-                when unexpected_count > 0 then unexpected_count || ' of ' || element_count || ' rows'
-                when element_count > 0 then element_count || ' rows'
-                else 'no rows'
-            end
-            || case when success then ', and what is left without the quarantined ones breaks it' else '' end
-            || {{ new_line }} || '    ' || says || ' ' || remedy
-            || coalesce({{ new_line }} || '    ' || examples, ''),
+            {{ broken_rule_in_words() }},
             {{ new_line }} order by place
-        ) filter (where place <= 8)
+        ) filter (where place <= 5)
         || coalesce(
             {{ new_line }} || 'and '
             || string_agg(input || '.' || rule || ' (' || unexpected_count || ' rows)', ', ' order by place)
-                filter (where place > 8),
+                filter (where place > 5),
             ''
         ) as faults
     from broken
@@ -173,8 +186,8 @@ message as (
                     'The gate is closed: nothing below it was built, nothing was published.'
                     || coalesce(limits.text, '')
                     || {{ new_line }} || told.faults
-                    || {{ new_line }} || 'All results: quality.gx_validation_results.'
-                    || ' Mend the input, then run dbt build again.'
+                    || {{ new_line }} || 'All results: make data-docs, or quality.gx_validation_results of ' || {{ text_literal(target.path) }}
+                    || {{ new_line }} || 'Mend the input, then build again.'
             when unchecked.names is not null
                 then
                     'The gate is closed: ' || unchecked.names

@@ -22,6 +22,7 @@ from customer_loyalty.data_docs import render
 from faults import clean
 from test_gate import write
 
+RESULTS = "quality.gx_validation_results"
 RUN = "0b3a4d0e-5d0c-4a63-9a50-3d2b6c1f7e11"
 STAGED_BY = "the run that staged"
 VOID = {"meta", "input", "wbr", "br", "hr", "link", "img"}
@@ -100,60 +101,50 @@ def results(**changes: dict) -> list[gate.Result]:
     return [replace(result, **changes.get(result.rule, {})) for result in found]
 
 
-def warehouse(folder: Path, found: list[gate.Result], opened: bool, *more: str) -> str:
-    """A working database with the gate's tables alone. more: SQL to run on it."""
-    types = {"bool": "boolean", "int": "bigint", "datetime": "timestamp"}
-    columns = [f"{one.name} {types.get(one.type, 'varchar')}" for one in fields(gate.Result)]
+def warehouse(
+    folder: Path, found: list[gate.Result], *more: str, orders: tuple[int, int, int] = (0, 0, 40)
+) -> str:
+    """A working database with the gate's tables alone.
+
+    more: SQL to run on it. orders: of the rows of raw_orders those that break a rule, that go with
+    their customer, and that may break one.
+    """
     path = folder / "loyalty.duckdb"
     path.unlink(missing_ok=True)
     with duckdb.connect(str(path)) as con:
         con.execute("create schema quality")
-        con.execute(f"create table quality.gx_validation_results ({', '.join(columns)})")
+        con.execute(f"create table {RESULTS} ({gate.RESULT_COLUMNS})")
         con.executemany(
-            f"insert into quality.gx_validation_results values ({', '.join('?' * len(columns))})",
+            f"insert into {RESULTS} values ({', '.join('?' * len(fields(gate.Result)))})",
             [astuple(result) for result in found],
         )
-        results = "quality.gx_validation_results"
         con.execute(
-            f"create table {gate.LEDGER} as select distinct input, staged_by from {results}"
+            f"create table {gate.LEDGER} as select distinct input, staged_by from {RESULTS}"
         )
-        # A gate that closes leaves the row of an earlier check.
-        run = "run_id" if opened else "'an earlier run' as run_id"
-        con.execute(f"create table quality.quality_gate as select distinct {run} from {results}")
+        quarantined, followed, most = orders
+        con.execute(
+            f"""
+            create table quality.input_summary as
+            select input, 4000 as rows_in, broke + followed as rows_left_out,
+                broke as rows_quarantined, followed as rows_followed,
+                4000 - broke - followed as rows_used, {most} as max_rows_quarantined, staged_by
+            from (
+                select
+                    input,
+                    staged_by,
+                    if(input = 'raw_orders', {quarantined}, 0) as broke,
+                    if(input = 'raw_orders', {followed}, 0) as followed
+                from {gate.LEDGER}
+            )
+            """
+        )
         for sql in more:
             con.execute(sql)
     return str(path)
 
 
-def page(*args) -> Page:
-    return Page(render(warehouse(*args)))
-
-
-def quarantine(orders: tuple[int, int, int], still: str = "") -> tuple[str, ...]:
-    """The tables of a quarantine.
-
-    orders: rows that break a rule, that follow, that may break. still: a rule that is broken by
-    what is left too.
-    """
-    quarantined, followed, most = orders
-    return (
-        "alter table quality.gx_validation_results add left_unexpected_count bigint",
-        "alter table quality.gx_validation_results add left_success boolean",
-        f"update quality.gx_validation_results set left_success = rule <> '{still}'",
-        f"""
-        create table quality.input_summary as
-        select input, 4000::bigint as rows_in, broke + followed as rows_left_out,
-            broke as rows_quarantined, followed as rows_followed,
-            4000 - broke - followed as rows_used, {most}::bigint as max_rows_quarantined
-        from (
-            select distinct
-                input,
-                if(input = 'raw_orders', {quarantined}, 0)::bigint as broke,
-                if(input = 'raw_orders', {followed}, 0)::bigint as followed
-            from quality.gx_validation_results
-        )
-        """,
-    )
+def page(*args, **options) -> Page:
+    return Page(render(warehouse(*args, **options)))
 
 
 def row_of(found: Page, name: str) -> str:
@@ -171,11 +162,11 @@ def test_a_closed_gate_tells_what_is_wrong_where_and_what_to_do(tmp_path):
         "order_id_unique": TWICE,
         "customers_not_empty": {"element_count": 0},
     }
-    found = page(tmp_path, results(**broken), False)
+    found = page(tmp_path, results(**broken))
 
     assert found.of("h1") == ["The gate is closed"]
     assert (
-        "3 broken rules stop the build, in raw_customers and raw_orders." in found.of("header")[0]
+        "2 broken rules stop the build, in raw_customers and raw_orders." in found.of("header")[0]
     )
     assert "2025-06-01 12:30:05 UTC" in found.of("dl")[0] and RUN in found.of("dl")[0]
     articles = found.of("article")
@@ -183,8 +174,7 @@ def test_a_closed_gate_tells_what_is_wrong_where_and_what_to_do(tmp_path):
     # The worst first.
     order = ["customers_not_empty", "order_id_unique", "amount_not_negative", "country_code_is_iso"]
     rows = ["The input as a whole", "2 of 4,000 rows", "3 of 4,000 rows", "1,200 of 4,000 rows"]
-    # Nothing is left out as long as there is no quarantine.
-    does = ["Stops the build"] * 3 + ["Only told"]
+    does = ["Stops the build"] * 2 + ["The rows are left out", "Only told"]
     places = ["raw_customers", "raw_orders.order_id", "raw_orders.amount"]
     places.append("raw_customers.country_code")
     assert len(articles) == len(order)
@@ -193,12 +183,14 @@ def test_a_closed_gate_tells_what_is_wrong_where_and_what_to_do(tmp_path):
         examples = (rule.examples or "").split("; ")
         for text in (name, rule.says, rule.remedy, rule.action, *told, *examples):
             assert text in article, (name, text)
-    assert "2 of 11" in row_of(found, "raw_customers") and "4,000" in row_of(found, "raw_orders")
-    assert row_of(found, "raw_surveys").endswith("0 of 24")
+    assert "4,000" in row_of(found, "raw_orders")
+    for name, number in (("raw_customers", 2), ("raw_surveys", 0)):
+        rules = len(gate.load_suite(name)["expectations"])
+        assert f"{number} of {rules}" in row_of(found, name)
 
 
 def test_an_open_gate_tells_its_warnings(tmp_path):
-    found = page(tmp_path, results(country_code_is_iso=COUNTRY), True)
+    found = page(tmp_path, results(country_code_is_iso=COUNTRY))
     assert found.of("h1") == ["The gate is open, with warnings"]
     assert "1 rule is broken, in raw_customers, and only told" in found.of("header")[0]
     [article] = found.of("article")
@@ -206,14 +198,9 @@ def test_an_open_gate_tells_its_warnings(tmp_path):
         assert text in article
 
 
-@pytest.mark.parametrize(
-    ("more", "quarantined"),
-    [((), "Stops the build"), (quarantine((0, 0, 40)), "The rows are left out")],
-    ids=["without quarantine", "with quarantine"],
-)
-def test_an_open_gate_shows_every_rule_that_was_kept(tmp_path, more, quarantined):
-    found = page(tmp_path, results(), True, *more)
-    does = {"stop": "Stops the build", "quarantine": quarantined, "warn": "Only told"}
+def test_an_open_gate_shows_every_rule_that_was_kept(tmp_path):
+    found = page(tmp_path, results())
+    does = {"stop": "Stops the build", "quarantine": "The rows are left out", "warn": "Only told"}
     assert found.of("h1") == ["The gate is open"]
     assert found.of("article") == []
     details = found.of("details")
@@ -227,7 +214,7 @@ def test_an_open_gate_shows_every_rule_that_was_kept(tmp_path, more, quarantined
 
 
 def test_rows_that_are_left_out_are_told(tmp_path):
-    found = page(tmp_path, results(amount_not_negative=AMOUNT), True, *quarantine((3, 1001, 40)))
+    found = page(tmp_path, results(amount_not_negative=AMOUNT), orders=(3, 1001, 40))
     assert found.of("h1") == ["The gate is open, with warnings"]
     assert "1,004 rows are left out" in found.of("header")[0]
     for text in ("1,004", "2,996", "The rows are left out", "3 rows break a rule, at most 40 may"):
@@ -237,46 +224,42 @@ def test_rows_that_are_left_out_are_told(tmp_path):
 
 
 def test_too_many_rows_to_leave_out_close_the_gate(tmp_path):
-    found = page(tmp_path, results(amount_not_negative=AMOUNT), False, *quarantine((3, 0, 2)))
+    found = page(tmp_path, results(amount_not_negative=AMOUNT), orders=(3, 0, 2))
     assert found.of("h1") == ["The gate is closed"]
     assert (
-        "3 rows of raw_orders break a rule, and at most 2 may be left out."
+        "3 rows of raw_orders break a rule, and at most 2 may be left out (max_quarantined_share)."
         in (found.of("header")[0])
     )
     assert "Stops the build" in found.of("article")[0]
 
 
 @pytest.mark.parametrize(
-    ("rule", "broken", "told"),
+    ("rule", "found", "told"),
     [
-        ("orders_not_empty", {}, "By what is left after others were left out"),
-        ("amount_not_negative", {"amount_not_negative": AMOUNT}, "Also by rows that were not left"),
+        ("orders_not_empty", {"success": True}, "By what is left after others were left out"),
+        ("amount_not_negative", AMOUNT, "Also by rows that were not left out"),
     ],
 )
-def test_a_rule_broken_by_what_is_left_closes_the_gate(tmp_path, rule, broken, told):
-    found = page(tmp_path, results(**broken), False, *quarantine((3, 3000, 40), still=rule))
+def test_a_rule_broken_by_what_is_left_closes_the_gate(tmp_path, rule, found, told):
+    found = page(tmp_path, results(**{rule: {**found, "left_success": False}}))
     assert found.of("h1") == ["The gate is closed"]
     [article] = found.of("article")
     for text in ("Stops the build", rule, told):
         assert text in article
 
 
-def test_a_rule_that_what_is_left_keeps_does_not_stop_an_open_gate(tmp_path):
-    found = page(tmp_path, results(order_id_unique=TWICE), True, *quarantine((1, 0, 40)))
+def test_a_warning_broken_by_what_is_left_does_not_close_the_gate(tmp_path):
+    broken = {**COUNTRY, "left_success": False}
+    found = page(tmp_path, results(country_code_is_iso=broken), orders=(1, 0, 40))
     assert found.of("h1") == ["The gate is open, with warnings"]
-    assert "No longer broken by the rows that are left" in found.of("article")[0]
 
 
-def test_an_input_that_was_staged_anew_is_told(tmp_path):
-    anew = f"update {gate.LEDGER} set staged_by = 'another run' where input = 'raw_orders'"
-    found = page(tmp_path, results(), True, anew)
+@pytest.mark.parametrize("table", [gate.LEDGER, "quality.input_summary"])
+def test_an_input_that_was_staged_anew_is_told(tmp_path, table):
+    anew = f"update {table} set staged_by = 'another run' where input = 'raw_orders'"
+    found = page(tmp_path, results(), anew)
     assert found.of("h1") == ["The gate is closed"]
     assert "raw_orders was staged anew after this check." in found.of("header")[0]
-
-
-def test_a_gate_that_was_not_asked_is_not_called_open(tmp_path):
-    found = page(tmp_path, results(), False, "drop table quality.quality_gate")
-    assert found.of("h1") == ["The gate was not asked yet"]
 
 
 # --- how it is made --------------------------------------------------------------------------
@@ -286,10 +269,10 @@ def test_a_gate_that_was_not_asked_is_not_called_open(tmp_path):
 def any_page(request, tmp_path) -> Page:
     broken = {"country_code_is_iso": COUNTRY, "amount_not_negative": AMOUNT}
     return {
-        "closed": lambda: page(tmp_path, results(**broken), False),
-        "warned": lambda: page(tmp_path, results(country_code_is_iso=COUNTRY), True),
-        "open": lambda: page(tmp_path, results(), True),
-        "quarantine": lambda: page(tmp_path, results(**broken), True, *quarantine((3, 1, 40))),
+        "closed": lambda: page(tmp_path, results(**broken), orders=(3, 1, 2)),
+        "warned": lambda: page(tmp_path, results(country_code_is_iso=COUNTRY)),
+        "open": lambda: page(tmp_path, results()),
+        "quarantine": lambda: page(tmp_path, results(**broken), orders=(3, 1, 40)),
     }[request.param]()
 
 
@@ -317,7 +300,7 @@ def test_the_page_can_be_read_by_everybody(any_page):
 
 
 def test_colours_have_contrast(tmp_path):
-    [style] = page(tmp_path, results(), True).of("style")
+    [style] = page(tmp_path, results()).of("style")
     themes = [dict(re.findall(r"--(\w+): (#\w+);", block)) for block in style.split("@media")[:2]]
     for theme in themes:
         assert theme.keys() > {"paper", "ink", "soft", "stop", "quarantine", "warn", "kept"}
@@ -339,23 +322,23 @@ def luminance(colour: str) -> float:
 @pytest.mark.parametrize(
     ("success", "shown"),
     [
-        (False, ("input", "run_id", "column_name", "rule", "examples", "says", "remedy")),
-        (True, ("input", "run_id", "rule", "expectation", "says")),
+        (False, ("run_id", "column_name", "rule", "examples", "says", "remedy")),
+        (True, ("run_id", "rule", "expectation", "says")),
     ],
 )
 def test_no_text_is_markup(tmp_path, success, shown):
     evil = "</bdi></style></script><script>alert('{}')</script><!-- &lt; \"x\" {{{{ 7 }}}} \u202e"
     bad = {name: evil.format(name) for name in shown}
     rule = replace(results()[0], success=success, unexpected_count=0 if success else 5)
-    found = page(tmp_path, [replace(rule, **bad)], False)
-    assert found.of("script") == page(tmp_path, [rule], False).of("script")
+    found = page(tmp_path, [replace(rule, **bad)])
+    assert found.of("script") == page(tmp_path, [rule]).of("script")
     for name in shown:
         # Set off from what is written around it, whatever its direction.
         assert any(bad[name] in text for text in found.texts["bdi"]), name
 
 
 def test_the_same_check_gives_the_same_page(tmp_path):
-    path = warehouse(tmp_path, results(amount_not_negative=AMOUNT), False)
+    path = warehouse(tmp_path, results(amount_not_negative=AMOUNT))
     assert render(path) == render(path)
 
 
@@ -386,12 +369,15 @@ def test_without_results_one_line_says_why(tmp_path):
     assert "can't be read" in refused(tmp_path / "text.duckdb", output)
     duckdb.connect(str(tmp_path / "new.duckdb")).close()
     assert "never checked" in refused(tmp_path / "new.duckdb", output)
-    died = warehouse(tmp_path, results(), True, "delete from quality.gx_validation_results")
+    died = warehouse(tmp_path, results(), f"delete from {RESULTS}")
     assert "the last run ended before it could" in refused(died, output)
+    for change in ("drop table quality.input_summary", f"alter table {RESULTS} drop left_success"):
+        older = warehouse(tmp_path, results(), change)
+        assert "built by an older version" in refused(older, output)
 
 
 def test_a_database_that_somebody_writes_to_is_named(tmp_path):
-    path = warehouse(tmp_path, results(), True)
+    path = warehouse(tmp_path, results())
     hold = (
         "import duckdb, sys; con = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
     )
@@ -409,7 +395,7 @@ def test_a_database_that_somebody_writes_to_is_named(tmp_path):
 
 def test_a_page_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
-    run = data_docs(warehouse(tmp_path, results(), True), tmp_path / "file" / "page.html")
+    run = data_docs(warehouse(tmp_path, results()), tmp_path / "file" / "page.html")
     assert run.exit_code == 1 and run.output.startswith("Error: "), run.output
 
 

@@ -56,6 +56,17 @@ def test_a_fault_is_found_where_it_is_and_done_with_as_its_rule_says(project, re
         ]
 
 
+def test_a_cause_is_told_before_what_follows_from_it(project, refusal_sql):
+    raw = clean()
+    for order in raw["raw_orders"]:
+        order["status"] = "shipped"
+    with open_marts(upper_floors(project), raw, run=RUN) as con:
+        [(text,)] = con.execute(refusal_sql).fetchall()
+    assert "They are in quality.quarantined_raw_orders." in text
+    follows = "raw_orders  orders_not_empty (stop)  broken by what is left of 39 rows"
+    assert text.index("raw_orders.status  status_is_known") < text.index(follows)
+
+
 def assert_every_row_is_there(con, raw, expected: dict[str, set[int]]) -> None:
     """Every row that came is in its input or in the quarantine, and the right ones are there."""
     for name in INPUTS:

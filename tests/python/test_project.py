@@ -160,8 +160,10 @@ def test_vars_are_json_and_folders_are_the_callers(tmp_path):
 
 def test_a_query_that_needs_the_working_database_is_told_so(tmp_path):
     working, published = str(tmp_path / "loyalty.duckdb"), str(tmp_path / "published.duckdb")
-    for path, hinted in ((published, True), (working, False)):
+    nothing = str(tmp_path / "nothing.duckdb")
+    for path in (published, working):
         duckdb.connect(path).close()
+    for path, hinted in ((published, True), (working, False), (nothing, True)):
         environment = {"LOYALTY_WAREHOUSE": working, "LOYALTY_PUBLISHED": path}
         query = ["query", "select * from intermediate.int_answers"]
         done = CliRunner().invoke(main, query, env=environment)
@@ -321,7 +323,7 @@ def test_a_warning_is_told_and_published(dbt, tmp_path):
     raw["raw_customers"][5]["country_code"] = "XX"
     run = dbt("build", vars=write(tmp_path / "warned", raw))
     assert run.exit_code == 0, run.output
-    assert "WARNING: raw_customers.country_code_is_iso, 1 rows" in run.output
+    assert "WARNING: raw_customers.country_code  country_code_is_iso (warn)  1 of " in run.output
     assert "customer_id 006 (raw_customers.csv row 7)" in run.output
     assert "1 of them warn: country_code_is_iso" in summarise(run.published)
 
