@@ -210,7 +210,7 @@ def staged_table(name: str) -> str:
 
 def passed_table(name: str) -> str:
     """The view of what the quarantine left of an input."""
-    return f"quality.{name.replace('raw_', 'passed_')}"
+    return f"staging.{name.replace('raw_', 'passed_')}"
 
 
 def validate(con: Any, run: Run, staged_by: Mapping[str, str] | None = None) -> list[Result]:

@@ -1,7 +1,8 @@
 {#-
     The quarantine: rows that break a rule of action quarantine are left out, and so are those of a customer who is.
     The models are views, so that they are always of the rows that are staged. They are whole under --empty too (hence
-    render): a view that stays empty would leave out everything later.
+    render): a view that stays empty would leave out everything later. What passed stays in the schema staging, for its
+    text may still be anything: a rule may only warn, or stop.
 -#}
 
 {# From: the staged rows of an entity, each with the rules that it breaks, and its customer if that one is left out. #}

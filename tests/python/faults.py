@@ -66,7 +66,7 @@ def clean(rows: int = 39) -> dict[str, list[dict]]:
                 "customer_id": "002",
                 "survey_type": "nps",
                 "responded_at": "2025-02-01",
-                "score": "9.0",
+                "score": ("9.0", "10", "6")[number % 3],
                 "scale_min": "0",
                 "scale_max": "10",
                 "channel": "email",

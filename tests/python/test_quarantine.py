@@ -302,7 +302,7 @@ def test_rows_that_are_left_are_judged_again(project, refusal_sql):  # noqa: F81
     raw = clean()
     raw["raw_orders"][4] |= BAD_STATUS
     with open_marts(upper_floors(project), raw, run=RUN) as con:
-        con.execute("create or replace view quality.passed_orders as from staging.staged_orders")
+        con.execute("create or replace view staging.passed_orders as from staging.staged_orders")
         results = gate.validate_left(con, RUN, gate.read_staged_results(con))
         con.execute("drop table quality.gx_validation_results")
         gate.relation(con, results).create("quality.gx_validation_results")

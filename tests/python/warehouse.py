@@ -251,7 +251,9 @@ def _run(
 
 
 def _floor(model: Model) -> int:
-    schema = model.relation.split(".")[-2].strip('"')
+    *_, schema, table = model.relation.replace('"', "").split(".")
+    if table.startswith("passed_"):
+        return 1
     return {"staging": 0, "quality": 1}.get(schema, 2)
 
 
