@@ -162,6 +162,10 @@ def _write_oddly(rng: random.Random, made: Mixture) -> None:
     _rename(rng, made, "raw_customers", "customer_id", tuple(INPUTS))
     for name, column in (("raw_orders", "order_id"), ("raw_surveys", "response_id")):
         _rename(rng, made, name, column, (name,))
+    for name, column in (("raw_orders", "ordered_at"), ("raw_surveys", "responded_at")):
+        # The clock of the run itself is not in the future.
+        if made.raw[name] and rng.random() < 0.3:
+            rng.choice(made.raw[name])[column] = odd_timestamp(rng, made.run.now)
     how_odd = rng.choice((0, 0.05, 0.3))
     for rows in made.raw.values():
         for row in rows:

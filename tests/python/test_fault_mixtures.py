@@ -6,6 +6,7 @@ is worked out by verdict.py and brute_force.py, which know the input contract an
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 import traceback
@@ -29,9 +30,18 @@ from worlds import random_world, settings
 
 ROUNDS = 2
 """How many times the normal suite goes through all kinds of mixtures."""
-CLEAN_WORLDS = 150
+CLEAN_WORLDS = 100
 """How many clean worlds are judged at once, for each of some settings."""
 MOST_LINES = 12
+
+
+@pytest.fixture(autouse=True)
+def suites_are_read_once(monkeypatch):
+    """Reading YAML would be a quarter of the work."""
+    monkeypatch.setattr(gate, "load_suite", load_suite)
+
+
+load_suite = functools.cache(gate.load_suite)
 
 
 # --- what is said and what is done -----------------------------------------------------------
