@@ -28,6 +28,8 @@ KINDS = ("clean", "warn", "few", "limit", "any", "lonely", "any", "whole")
 """What mixtures there are; those of a run take turns."""
 SHARES = (0, 0.01, 0.01, 0.02, 0.029, 0.05, 0.07, 0.1, 0.29, 0.3, 0.57, 1)
 """Among them some whose products with whole numbers are none in binary: 0.29 of 100 is 29."""
+LIMITS = (0.005, 0.29)
+"""The shares of the first mixtures of a run that are about the limit."""
 CLOCKS = (datetime(2025, 12, 30, 12), datetime(2026, 1, 1), datetime(2026, 6, 1, 11, 59, 59))
 """Clocks of a run: no world has anything later, but for agreed ends of contracts."""
 ANY_TURNS = 4
@@ -38,10 +40,7 @@ QUARANTINED = tuple(name for name in RULES if name != "raw_exchange_rates")
 
 @dataclass
 class Mixture:
-    """A world with the faults in it, and all that a verdict on it depends on.
-
-    dealt: which faults of the catalogue it was given.
-    """
+    """A world with the faults in it, and all that a verdict on it depends on."""
 
     name: str
     kind: str
@@ -67,19 +66,26 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Broken:
-    """A fault that was written: its name, its rules, and whether these found it there and then."""
+    """A fault that was written, and whether verdict.py found it there and then by all its rules."""
 
-    fault: str
-    rules: tuple[str, ...]
-    claims: bool
+    fault: Fault
+    is_found: bool
+
+    @property
+    def action(self) -> str:
+        """What the first of its rules does."""
+        return action(self.fault)
 
 
 def mixture(run: str, number: int, settings: dict) -> Mixture:
     """Make a mixture of a run: the world first, then the faults."""
     rng = random.Random(f"{run}-{number}")
     kind = KINDS[number % len(KINDS)]
-    # The how manieth of its kind it is.
+    # Its place among those of its kind.
     turn = number // len(KINDS) * KINDS.count(kind) + KINDS[: number % len(KINDS)].count(kind)
+    if kind == "limit":
+        share = LIMITS[turn] if turn < len(LIMITS) else rng.choice(SHARES)
+        settings = settings | {"max_quarantined_share": share}
     raw = random_world(rng, settings)
     while kind == "any" and not all(raw.get(name) for name in INPUTS):
         raw = random_world(rng, settings)
@@ -100,7 +106,7 @@ def mixture(run: str, number: int, settings: dict) -> Mixture:
         "clean": lambda: None,
         "warn": lambda: _break_some(rng, made, ("warn",), rng.randint(1, 12)),
         "few": lambda: _break_few(rng, made),
-        "limit": lambda: _break_around_the_limit(rng, made),
+        "limit": lambda: _break_around_the_limit(rng, made, turn),
         "any": lambda: _break_anything(rng, made, run, turn),
         "lonely": lambda: _break_the_only_row(rng, made),
         "whole": lambda: _lose_rows(rng, made, turn),
@@ -555,8 +561,8 @@ def write(rng: random.Random, made: Mixture, fault: Fault, raw: dict) -> bool:
             return False
         raw |= change
     row = made.row(raw)
-    claims = all(RULES[fault.input][rule][1](row) for rule in fault.rules)
-    made.faults.append(Broken(fault.name, fault.rules, claims))
+    is_found = all(RULES[fault.input][rule][1](row) for rule in fault.rules)
+    made.faults.append(Broken(fault, is_found))
     return True
 
 
@@ -608,20 +614,23 @@ def _break_few(rng: random.Random, made: Mixture) -> None:
     _break_some(rng, made, ("warn",), rng.randint(0, 3))
 
 
-def _break_around_the_limit(rng: random.Random, made: Mixture) -> None:
+def _break_around_the_limit(rng: random.Random, made: Mixture, turn: int) -> None:
     """Break as many rows of an input as may be left out, or one less or more."""
     names = [name for name in QUARANTINED if made.raw[name]]
+    for name in names:
+        # A hundred rows, and one less, in the first ones of a run.
+        size = rng.choice((0, 50, 98, 99, 100, 101, 199, 200, 201))
+        if turn < len(LIMITS):
+            size = 99 if name == "raw_orders" else 100
+        _grow(rng, made, name, size)
     if not names:
         return
-    name = rng.choice(names)
-    if rng.random() < 0.8:
-        _grow(rng, made, name, rng.choice((50, 98, 99, 100, 101, 199, 200, 201)))
-    rows = len(made.raw[name])
-    number = _most(made, name) + rng.choice((-1, 0, 0, 1))
-    _break_rows(rng, made, name, min(max(number, 0), rows))
-    # The rows of a customer who is left out follow, and don't count.
-    if name != "raw_customers" and made.raw["raw_customers"] and rng.random() < 0.5:
-        _break_rows(rng, made, "raw_customers", 1)
+    tested = rng.choice(names)
+    for name in names:
+        more = rng.choice((-1, 0, 0, 1)) if name == tested else -rng.randint(0, 3)
+        number = min(_most(made, name) + more, len(made.raw[name]))
+        # The rows of a customer who is left out follow, and don't count.
+        _break_rows(rng, made, name, max(number, 0))
 
 
 def _grow(rng: random.Random, made: Mixture, name: str, rows: int) -> None:

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from brute_force import MARTS, marts
-from compare import agree, differences
+from compare import differences
 from customer_loyalty import gate
 from customer_loyalty.contract import INPUTS
 from mixtures import CLOCKS, KINDS, SHARES, Mixture, mixture, run_of
@@ -250,7 +250,7 @@ def unlike(what: str, expected: dict, actual: dict) -> list[str]:
 
 
 def same(expected, actual) -> bool:
-    return agree(expected, actual) and str(type(expected)) == str(type(actual))
+    return type(expected) is type(actual) and expected == actual
 
 
 # --- mixtures --------------------------------------------------------------------------------
@@ -274,12 +274,7 @@ class Figures:
         self.mixtures += 1
         self.opened += not said.refused
         self.rows += sum(map(len, made.raw.values()))
-        self.faults.update(
-            RULES[name][one.rules[0]][0]
-            for one in made.faults
-            for name in INPUTS
-            if one.rules[0] in RULES[name]
-        )
+        self.faults.update(one.action for one in made.faults)
         self.rules.update({rule: one.broken for rule, one in said.rules.items()})
 
     def lines(self) -> list[str]:
@@ -321,9 +316,9 @@ def judged(project: Project, refusal: str, made: Mixture, figures: Figures) -> N
         said = verdict(made.raw, made.settings, made.run)
         figures.add(made, said)
         found = [
-            f"verdict.py does not find {one.rules} for {one.fault}"
+            f"verdict.py does not find {one.fault.name} by {one.fault.rules}"
             for one in made.faults
-            if not one.claims
+            if not one.is_found
         ] + disagreements(project, refusal, made, said, figures)
     except Exception:
         found = [traceback.format_exc()]
