@@ -398,14 +398,14 @@ def _csat(change_of: Callable) -> Callable:
 
 
 def _little(rng: random.Random, scale: int) -> Decimal:
-    return rng.choice((Decimal(1).scaleb(-scale), Decimal(1), Decimal(1000)))
+    least = Decimal(1).scaleb(-scale)
+    return rng.choice((least, least, least, Decimal(1), Decimal(1000)))
 
 
 def _future(column: str) -> Callable:
     def change(rng, made, row, change):
-        later = rng.choice(
-            (timedelta(microseconds=1), timedelta(seconds=1), timedelta(days=366), timedelta(27000))
-        )
+        least = timedelta(microseconds=1)
+        later = rng.choice((least, least, timedelta(seconds=1), timedelta(366), timedelta(27000)))
         return {column: odd_timestamp(rng, made.run.now + later)}
 
     return change
@@ -416,7 +416,8 @@ def _before_sign_up(column: str) -> Callable:
         signed_up = row.customer_signed_up_at
         if signed_up is None:
             return None
-        earlier = rng.choice((timedelta(microseconds=1), timedelta(days=1), timedelta(days=400)))
+        least = timedelta(microseconds=1)
+        earlier = rng.choice((least, least, timedelta(days=1), timedelta(days=400)))
         reporting = made.settings.get("reporting_currency", "EUR")
         money = {"currency_code": reporting} if "currency_code" in row.values else {}
         return {column: odd_timestamp(rng, signed_up - earlier)} | money
@@ -461,7 +462,7 @@ def _refund_above(rng, made, row, change):
 def _ends_too_early(rng, made, row, change):
     if not known(row["started_on"]):
         return None
-    return {"ended_on": str(row["started_on"] - timedelta(days=rng.choice((0, 1, 365))))}
+    return {"ended_on": str(row["started_on"] - timedelta(days=rng.choice((0, 0, 0, 1, 365))))}
 
 
 def _word_but(column: str, *words: str) -> Callable:
@@ -530,7 +531,7 @@ SUITED: dict[str, Callable] = {
         lambda rng, low, high: {"score": f"{high + _little(rng, 18):f}"}
     ),
     "scale_ends_above_its_start": _csat(
-        lambda rng, low, high: {"scale_max": str(low - rng.choice((0, 1, 9)))}
+        lambda rng, low, high: {"scale_max": str(low - rng.choice((0, 0, 1, 9)))}
     ),
 }
 """By the first rule of a fault: how its change is made for a row."""

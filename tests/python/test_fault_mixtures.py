@@ -54,7 +54,8 @@ def disagreements(
     is_open = not said.refused
     models = project.sql(made.settings) if is_open else upper_floors(project, made.settings)
     zone = SESSION_TIME_ZONES[len(made.name) % 2]
-    clock = made.run.now if is_open else None
+    # A given as-of date leaves no clock in the SQL.
+    clock = made.run.now if is_open and not made.settings.get("as_of_date") else None
     with open_marts(models, made.raw, clock, time_zone=zone, run=made.run) as con:
         found = [
             *staged_otherwise(con, said),
