@@ -27,6 +27,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project(tmp_path_factory.mktemp("project"))
 
 
+@pytest.fixture(scope="session")
+def refusal_sql(project: Project) -> str:
+    """Return the query by which the gate tells why it is closed."""
+    return project.rendered(
+        "{{ reasons_to_refuse('quality.gx_validation_results', 'quality.input_summary') }}"
+    )
+
+
 @pytest.fixture
 def dbt(tmp_path: Path) -> Callable[..., DbtRun]:
     """Return a function that runs a whole dbt command; all runs of a test share a warehouse."""

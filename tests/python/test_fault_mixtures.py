@@ -23,7 +23,7 @@ from compare import differences
 from customer_loyalty import gate
 from customer_loyalty.contract import INPUTS
 from mixtures import CLOCKS, KINDS, SHARES, Mixture, mixture, run_of
-from test_faults import refusal_sql, upper_floors  # noqa: F401
+from test_faults import upper_floors
 from test_marts import SESSION_TIME_ZONES, drawn
 from verdict import FOLLOWS, RULES, Verdict, Wrong, known, verdict, whole_rules
 from warehouse import PROJECT, Project, open_marts, read_folder, read_marts, rows_of, stage
@@ -63,7 +63,7 @@ def disagreements(
     """List where the project does not do with a mixture what must be done."""
     is_open = not said.refused
     models = project.sql(made.settings) if is_open else upper_floors(project, made.settings)
-    zone = SESSION_TIME_ZONES[len(made.name) % 2]
+    zone = SESSION_TIME_ZONES[len(said.left_out) % 2]
     # A given as-of date leaves no clock in the SQL.
     clock = made.run.now if is_open and not made.settings.get("as_of_date") else None
     with open_marts(models, made.raw, clock, time_zone=zone, run=made.run) as con:
@@ -350,14 +350,14 @@ def report(figures: Figures) -> str:
 
 
 @pytest.mark.parametrize("number", range(ROUNDS * len(KINDS)))
-def test_what_is_reported_is_what_was_injected(project, refusal_sql, random_seed, number):  # noqa: F811
+def test_what_is_reported_is_what_was_injected(project, refusal_sql, random_seed, number):
     figures = Figures()
     judged(project, refusal_sql, made_of(random_seed, number), figures)
     assert not figures.wrong, report(figures)
 
 
 @pytest.mark.long
-def test_for_long(project, refusal_sql, long_run, capsys):  # noqa: F811
+def test_for_long(project, refusal_sql, long_run, capsys):
     """Fresh mixtures until the time is over, then what came of them."""
     figures = Figures()
     run, number = long_run.seed, None
@@ -380,7 +380,7 @@ def test_every_rule_is_broken_and_the_gate_opens_for_some(random_seed):
         made = made_of(random_seed, number)
         figures.add(made, verdict(made.raw, made.settings, made.run))
     assert {rule for rule, count in figures.rules.items() if not count} == set()
-    assert figures.mixtures / 3 < figures.opened < figures.mixtures
+    assert figures.mixtures / 5 < figures.opened < figures.mixtures
 
 
 def test_verdict_knows_every_rule():
