@@ -33,6 +33,13 @@ build: $(VENV)/.runtime profiles.yml ## build and publish: make build [RAW_DATA=
 test: lint ## prove it: lint, then every test
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+# Not part of make test: each long test draws afresh for so many minutes, or repeats what SEED names.
+.PHONY: test-long
+test-long: export MINUTES := $(value MINUTES)
+test-long: export SEED := $(value SEED)
+test-long: $(VENV)/.dev ## random faults for long: make test-long [MINUTES=20] [SEED=of a run, or a mixture]
+	@$(BIN)/python -m pytest -m long
+
 .PHONY: lint
 lint: lint-python lint-yaml lint-seeds lint-sql ## SQL, Python, YAML and seeds as they should be
 

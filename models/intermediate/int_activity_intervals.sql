@@ -68,10 +68,11 @@ contract_stretches as (
 
 ),
 
+-- each once: rows that are alike could stand in another order in each of the windows below
 stretches as (
 
     select * from order_stretches
-    union all
+    union
     select * from contract_stretches
 
 ),

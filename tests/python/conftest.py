@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable
-from dataclasses import asdict
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,14 @@ def random_seed(pytestconfig: pytest.Config) -> str:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return the project, parsed."""
     return Project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="session")
+def refusal_sql(project: Project) -> str:
+    """Return the query by which the gate tells why it is closed."""
+    return project.rendered(
+        "{{ reasons_to_refuse('quality.gx_validation_results', 'quality.input_summary') }}"
+    )
 
 
 @pytest.fixture
@@ -46,3 +57,29 @@ def demo_build(tmp_path_factory: pytest.TempPathFactory) -> DbtRun:
     return DbtRun(
         **once(shared, "demo_build", lambda: asdict(run_dbt(shared / "demo_build", "build")))
     )
+
+
+@dataclass(frozen=True)
+class LongRun:
+    """How long a test marked long goes on, and what it draws from."""
+
+    seed: str
+    minutes: float
+
+    def numbers(self) -> Iterator[int]:
+        """Count from 0 until the time is over."""
+        end = time.monotonic() + 60 * self.minutes
+        return itertools.takewhile(lambda _: time.monotonic() < end, itertools.count())
+
+
+@pytest.fixture
+def long_run(capsys: pytest.CaptureFixture) -> LongRun:
+    """Return what make test-long was given: MINUTES for each test, and SEED, else a fresh one.
+
+    The seed is printed before anything else, so that what follows can be repeated.
+    """
+    seed = os.environ.get("SEED") or secrets.token_hex(4)
+    minutes = float(os.environ.get("MINUTES") or 20)
+    with capsys.disabled():
+        print(f"\nseed {seed}, {minutes:g} minutes")
+    return LongRun(seed, minutes)

@@ -14,14 +14,6 @@ PLACE = 4
 """A row that no other row refers to."""
 
 
-@pytest.fixture(scope="module")
-def refusal_sql(project) -> str:
-    """The query by which the gate tells why it is closed."""
-    return project.rendered(
-        "{{ reasons_to_refuse('quality.gx_validation_results', 'quality.input_summary') }}"
-    )
-
-
 def upper_floors(project, settings=None) -> list:
     """The models from staging to the inputs: what the gate stands between."""
     schemas = ('"staging"', '"quality"', '"inputs"')

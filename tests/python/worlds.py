@@ -8,6 +8,8 @@ byte, towards plain rows.
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -148,13 +150,27 @@ def worlds(draw: st.DrawFn, settings: dict | None = None) -> dict[str, list[dict
     Where rows have a source_system there are two source systems with the same ids; else there is
     one that is not named. An optional input may be missing altogether.
     """
-    maker = _Maker(settings or {}, _Dice(draw(st.binary(min_size=10, max_size=10))))
+    first = draw(st.binary(min_size=10, max_size=10))
+    return _made(settings or {}, first, lambda *size: draw(_rows(*size)))
+
+
+def random_world(rng: random.Random, settings: dict) -> dict[str, list[dict]]:
+    """Draw one of these worlds without Hypothesis."""
+
+    def rows(width: int, most: int, least: int = 0) -> list[bytes]:
+        return [rng.randbytes(width) for _ in range(rng.randint(least, most))]
+
+    return _made(settings, rng.randbytes(10), rows)
+
+
+def _made(settings: dict, first: bytes, rows: Callable[..., list[bytes]]) -> dict[str, list[dict]]:
+    maker = _Maker(settings, _Dice(first))
     least = 0 if maker.settings.get("allow_empty_inputs") else 1
-    maker.add_customers(draw(_rows(10, 12, least)))
-    maker.add_orders(draw(_rows(16, 40, least)), least)
-    maker.add_answers(draw(_rows(22, 25)))
-    maker.add_subscriptions(draw(_rows(10, 8)))
-    maker.add_rates(draw(_rows(6, 8)))
+    maker.add_customers(rows(10, 12, least))
+    maker.add_orders(rows(16, 40, least), least)
+    maker.add_answers(rows(22, 25))
+    maker.add_subscriptions(rows(10, 8))
+    maker.add_rates(rows(6, 8))
     return maker.raw()
 
 
