@@ -37,6 +37,7 @@ MOST_LINES = 12
 
 
 load_suite = functools.cache(gate.load_suite)
+MEASURED = "input_distributions"
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +109,10 @@ def judged_otherwise(con, said: Verdict) -> list[str]:
     """Each rule's result: kept or not, by how many rows, and which are shown."""
     lines = []
     results = {one["rule"]: one for one in rows_of(con, "from quality.gx_validation_results")}
-    assert results.keys() == said.rules.keys()
+    # What is measured of an input is no fault of a row, and only warns.
+    distant = results.keys() - said.rules.keys()
+    assert distant == {one["meta"]["rule"] for one in load_suite(MEASURED)["expectations"]}
+    assert said.rules.keys() <= results.keys()
     for rule, one in said.rules.items():
         expected = {
             "input": one.input,
@@ -126,8 +130,8 @@ def judged_otherwise(con, said: Verdict) -> list[str]:
         if places != [row.place for row in first]:
             lines.append(f"{rule}: shown {places}, expected {[row.place for row in first]}")
         for row in first:
-            # An id with a blank or an @ in it may be personal.
-            if row.id and re.fullmatch(r"[\w-]{1,40}", row.id):
+            # An id with a blank, an @ or a letter of another script in it may be personal.
+            if row.id and re.fullmatch(r"[\w-]{1,40}", row.id, re.ASCII):
                 text = f"{INPUTS[row.input][0]} {row.id} "
                 if text not in shown:
                     lines.append(f"{rule}: {text!r} is not in {shown!r}")
@@ -144,7 +148,7 @@ def accused_otherwise(con, made: Mixture, said: Verdict, figures: Figures) -> li
     failed = [
         gate.Result(**one | {"action": "quarantine"})
         for one in results
-        if one["unexpected_count"] and one["action"] != "quarantine"
+        if one["unexpected_count"] and one["action"] != "quarantine" and one["rule"] in said.rules
     ]
     gate.broken_rows(con, made.run, failed)
     broken = [

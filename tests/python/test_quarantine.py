@@ -16,7 +16,7 @@ import pytest
 from customer_loyalty import gate, rules
 from customer_loyalty.contract import INPUTS
 from faults import FAULTS, clean
-from test_faults import assert_every_row_is_there, refusal_sql, upper_floors  # noqa: F401
+from test_faults import assert_every_row_is_there, upper_floors
 from test_gate import RUN, write
 from test_marts import assert_right
 from warehouse import open_marts, rows_of, run_sql
@@ -25,7 +25,7 @@ BAD_STATUS = {"status": "done"}
 
 
 @pytest.fixture
-def passes(project, refusal_sql):  # noqa: F811
+def passes(project, refusal_sql):
     """A function that runs the gate on raw inputs: (connection, results by rule, refusal)."""
 
     @contextmanager
@@ -297,7 +297,7 @@ def test_rows_of_another_staging_are_not_left_out(project):
             gate.validate_left(con, RUN, staged)
 
 
-def test_rows_that_are_left_are_judged_again(project, refusal_sql):  # noqa: F811
+def test_rows_that_are_left_are_judged_again(project, refusal_sql):
     """Should a broken row stay for whatever reason, the gate is closed."""
     raw = clean()
     raw["raw_orders"][4] |= BAD_STATUS
