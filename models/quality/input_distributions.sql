@@ -116,24 +116,24 @@ every_month as (
 volumes as (
 
     select
-        this.input,
-        this.source_system,
-        this.measure,
-        this.month_start,
-        {{ month_name('this.month_start') }} as item,
-        max(this.things) as found,
-        percentile_cont(0.5) within group (order by before.things) as expected,
+        each_one.input,
+        each_one.source_system,
+        each_one.measure,
+        each_one.month_start,
+        {{ month_name('each_one.month_start') }} as item,
+        max(each_one.things) as found,
+        percentile_cont(0.5) within group (order by earlier.things) as expected,
         count(*) as history
-    from every_month as this
-    inner join every_month as before
+    from every_month as each_one
+    inner join every_month as earlier
         on
-            this.measure = before.measure
-            and this.source_system = before.source_system
-            and before.month_start < this.month_start
-            and before.month_start >= {{ add_months('this.month_start', -12) }}
+            each_one.measure = earlier.measure
+            and each_one.source_system = earlier.source_system
+            and each_one.month_start > earlier.month_start
+            and {{ add_months('each_one.month_start', -12) }} <= earlier.month_start
     -- the last month goes on
-    where this.month_start < this.last_month
-    group by this.input, this.source_system, this.measure, this.month_start
+    where each_one.month_start < each_one.last_month
+    group by each_one.input, each_one.source_system, each_one.measure, each_one.month_start
 
 ),
 
@@ -164,10 +164,10 @@ flags_before as (
 
     select
         *,
-        sum(things) over before as history,
-        sum(hits) over before as hits_before
+        sum(things) over months_before as history,
+        sum(hits) over months_before as hits_before
     from flags
-    window before as (
+    window months_before as (
         partition by measure, source_system
         order by month_start
         rows between unbounded preceding and 1 preceding
@@ -214,9 +214,9 @@ scales as (
     select
         source_system,
         survey_type,
-        coalesce(channel, '') as channel,
         scale_min,
         scale_max,
+        coalesce(channel, '') as channel,
         min(responded_on) as first_on,
         max(responded_on) as last_on,
         count(*) as things
@@ -228,22 +228,22 @@ scales as (
 scale_changes as (
 
     select
-        new.source_system,
-        {{ first_day_of('month', 'new.first_on') }} as month_start,
-        new.survey_type || ' ' || old.scale_min || ' to ' || old.scale_max || ', from ' || new.first_on || ' '
-        || new.scale_min || ' to ' || new.scale_max as item,
-        new.things,
-        old.things as history
-    from scales as new
-    inner join scales as old
+        latter.source_system,
+        {{ first_day_of('month', 'latter.first_on') }} as month_start,
+        latter.survey_type || ' ' || former.scale_min || ' to ' || former.scale_max
+        || ', from ' || latter.first_on || ' ' || latter.scale_min || ' to ' || latter.scale_max as item,
+        latter.things,
+        former.things as history
+    from scales as latter
+    inner join scales as former
         on
-            new.source_system = old.source_system
-            and new.survey_type = old.survey_type
-            and new.channel = old.channel
-            and new.first_on > old.first_on
-            and (new.scale_min != old.scale_min or new.scale_max != old.scale_max)
-            and new.last_on > old.last_on
-            and old.last_on < {{ add_days('new.first_on', 30) }}
+            latter.source_system = former.source_system
+            and latter.survey_type = former.survey_type
+            and latter.channel = former.channel
+            and latter.first_on > former.first_on
+            and (latter.scale_min != former.scale_min or latter.scale_max != former.scale_max)
+            and latter.last_on > former.last_on
+            and former.last_on < {{ add_days('latter.first_on', 30) }}
 
 ),
 
@@ -280,21 +280,21 @@ month_values as (
 mean_values as (
 
     select
-        this.source_system,
-        this.month_start,
-        this.currency || ' ' || {{ month_name('this.month_start') }} as item,
-        {{ ratio('max(this.amount)', 'max(this.things)') }} as found,
-        {{ ratio('sum(before.amount)', 'sum(before.things)') }} as expected,
-        max(this.things) as things,
-        sum(before.things) as history
-    from month_values as this
-    inner join month_values as before
+        each_one.source_system,
+        each_one.month_start,
+        each_one.currency || ' ' || {{ month_name('each_one.month_start') }} as item,
+        {{ ratio('max(each_one.amount)', 'max(each_one.things)') }} as found,
+        {{ ratio('sum(earlier.amount)', 'sum(earlier.things)') }} as expected,
+        max(each_one.things) as things,
+        sum(earlier.things) as history
+    from month_values as each_one
+    inner join month_values as earlier
         on
-            this.source_system = before.source_system
-            and this.currency_code = before.currency_code
-            and before.month_start < this.month_start
-            and before.month_start >= {{ add_months('this.month_start', -12) }}
-    group by this.source_system, this.currency, this.currency_code, this.month_start
+            each_one.source_system = earlier.source_system
+            and each_one.currency_code = earlier.currency_code
+            and each_one.month_start > earlier.month_start
+            and {{ add_months('each_one.month_start', -12) }} <= earlier.month_start
+    group by each_one.source_system, each_one.currency, each_one.currency_code, each_one.month_start
 
 ),
 
@@ -327,11 +327,11 @@ values_beside_others as (
         one.source_system,
         {{ shown_currency('one.currency_code') }} as item,
         {{ ratio('one.amount', 'one.things') }} as found,
-        {{ ratio('(every.amount - one.amount)', '(every.things - one.things)') }} as expected,
+        {{ ratio('(total.amount - one.amount)', '(total.things - one.things)') }} as expected,
         one.things,
-        every.things - one.things as history
+        total.things - one.things as history
     from currency_values as one
-    inner join source_values as every on one.source_system = every.source_system
+    inner join source_values as total on one.source_system = total.source_system
 
 ),
 
@@ -465,7 +465,7 @@ empty_days as (
 offsets as (
     {% for weeks in [-4, -3, -2, -1, 1, 2, 3, 4] %}
     {{ 'union all' if not loop.first }}
-    select {{ 7 * weeks }} as days
+    select {{ 7 * weeks }} as days_away
     {% endfor %}
 ),
 
@@ -483,7 +483,7 @@ missing_days as (
     inner join every_day as neighbour
         on
             empty_days.source_system = neighbour.source_system
-            and neighbour.day_on = {{ add_days('empty_days.day_on', 'offsets.days') }}
+            and neighbour.day_on = {{ add_days('empty_days.day_on', 'offsets.days_away') }}
     left join daily
         on
             neighbour.source_system = daily.source_system

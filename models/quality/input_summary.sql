@@ -24,17 +24,19 @@ counted as (
         cast(null as {{ dbt.type_string() }}) as reasons
         {%- else %}
         (select count(*) from {{ ref('quarantined_' ~ name) }}) as rows_left_out,
-        (select count(*) from {{ ref('quarantined_' ~ name) }} where breaks_a_rule) as rows_quarantined,
+        (select count(case when breaks_a_rule then 1 end) from {{ ref('quarantined_' ~ name) }}) as rows_quarantined,
         (
-            select string_agg(rule || ' ' || rows_broken, ', ' order by rows_broken desc, rule)
+            select string_agg(rule || ' ' || rows_broken, ', ' order by rows_broken desc, rule asc)
             from (
                 select
                     rule,
                     count(*) as rows_broken
                 from (
-                    select rule from {{ ref('quarantine_reasons') }} where input = '{{ name }}'
+                    select rule
+                    from {{ ref('quarantine_reasons') }}
+                    where input = '{{ name }}'
                     union all
-                    select 'customer_was_quarantined' as rule
+                    select 'customer_was_quarantined'
                     from {{ ref('quarantined_' ~ name) }}
                     where follows_customer
                 ) as all_reasons
