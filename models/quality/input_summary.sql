@@ -2,12 +2,13 @@
 
 with
 
+-- render: it has its rows under --empty too
 judged as (
 
     select distinct
         input,
         staged_by
-    from {{ ref('gx_staged_results') }}
+    from {{ ref('gx_staged_results').render() }}
 
 ),
 

@@ -261,6 +261,10 @@ def _find_broken_rows(con: duckdb.DuckDBPyConnection, run: gate.Run | None) -> N
     """Do what the models gx_staged_results and quarantine_reasons do."""
     results = gate.validate(con, run, dict.fromkeys(INPUTS, "test")) if run else []
     gate.relation(con, results).create("quality.gx_staged_results")
+    if not run:
+        con.execute(
+            "insert into quality.gx_staged_results (input, staged_by) from quality.staged_inputs"
+        )
     gate.broken_rows(con, run, results).create("quality.quarantine_reasons")
 
 

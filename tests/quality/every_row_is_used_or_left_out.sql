@@ -16,7 +16,7 @@ counted as (
 
 summary as (
 
-    select * from {{ ref('input_summary') }}
+    select * from {{ ref('input_summary').render() }}
 
 )
 
