@@ -303,7 +303,7 @@ def broken_rows(con: Any, run: Run, results: list[Result]) -> DuckDBPyRelation:
     if failed:
         import sqlalchemy as sa
 
-        names = ("input", "source_system", "id", "_source_file", "_source_row", "rule", "staged_by")
+        names = ("input", "source_system", "id", *PLACE, "rule", "staged_by")
         target = sa.table("broken_rows", *map(sa.column, names))
         with judges(con) as judge_of:
             for name in dict.fromkeys(result.input for result in failed.values()):
@@ -315,8 +315,7 @@ def broken_rows(con: Any, run: Run, results: list[Result]) -> DuckDBPyRelation:
                         sa.literal(name),
                         sa.column("source_system"),
                         sa.column(key),
-                        sa.column("_source_file"),
-                        sa.column("_source_row"),
+                        *map(sa.column, PLACE),
                         sa.literal(result.rule),
                         sa.literal(result.staged_by, sa.String),
                     ]

@@ -12,55 +12,86 @@ judged as (
 
 ),
 
-counted as (
+came as (
     {%- for name in gate_inputs() %}
-    {%- set staged = ref(name | replace('raw_', 'staged_')) %}
     {{ 'union all' if not loop.first }}
     select
         '{{ name }}' as input,
-        (select count(*) from {{ staged }}) as rows_in,
-        {%- if name == 'raw_exchange_rates' %}
-        0 as rows_left_out,
-        0 as rows_quarantined,
-        cast(null as {{ dbt.type_string() }}) as reasons
-        {%- else %}
-        (select count(*) from {{ ref('quarantined_' ~ name) }}) as rows_left_out,
-        (select count(case when breaks_a_rule then 1 end) from {{ ref('quarantined_' ~ name) }}) as rows_quarantined,
-        (
-            select string_agg(rule || ' ' || rows_broken, ', ' order by rows_broken desc, rule asc)
-            from (
-                select
-                    rule,
-                    count(*) as rows_broken
-                from (
-                    select rule
-                    from {{ ref('quarantine_reasons') }}
-                    where input = '{{ name }}'
-                    union all
-                    select 'customer_was_quarantined'
-                    from {{ ref('quarantined_' ~ name) }}
-                    where follows_customer
-                ) as all_reasons
-                group by rule
-            ) as counted_reasons
-        ) as reasons
-        {%- endif %}
+        count(*) as rows_in
+    from {{ ref(name | replace('raw_', 'staged_')) }}
     {%- endfor %}
+
+),
+
+-- rows can't be left out of raw_exchange_rates
+left_out as (
+    {%- for name in gate_inputs() if name != 'raw_exchange_rates' %}
+    {{ 'union all' if not loop.first }}
+    select
+        '{{ name }}' as input,
+        count(*) as rows_left_out,
+        count(case when breaks_a_rule then 1 end) as rows_quarantined,
+        count(case when follows_customer then 1 end) as rows_following
+    from {{ ref('quarantined_' ~ name) }}
+    {%- endfor %}
+
+),
+
+reasons as (
+
+    select
+        input,
+        rule,
+        count(*) as rows_for_it
+    from {{ ref('quarantine_reasons') }}
+    group by input, rule
+    union all
+    select
+        input,
+        'customer_was_quarantined' as rule,
+        rows_following as rows_for_it
+    from left_out
+    where rows_following > 0
+
+),
+
+reasons_in_words as (
+
+    select
+        input,
+        string_agg(rule || ' ' || rows_for_it, ', ' order by rows_for_it desc, rule asc) as reasons
+    from reasons
+    group by input
+
+),
+
+counted as (
+
+    select
+        came.input,
+        came.rows_in,
+        reasons_in_words.reasons,
+        judged.staged_by,
+        coalesce(left_out.rows_left_out, 0) as rows_left_out,
+        coalesce(left_out.rows_quarantined, 0) as rows_quarantined
+    from came
+    inner join judged on came.input = judged.input
+    left join left_out on came.input = left_out.input
+    left join reasons_in_words on came.input = reasons_in_words.input
 
 )
 
 select
-    counted.input,
-    counted.rows_in,
-    counted.rows_left_out,
-    counted.rows_quarantined,
-    counted.rows_left_out - counted.rows_quarantined as rows_followed,
-    counted.rows_in - counted.rows_left_out as rows_used,
+    input,
+    rows_in,
+    rows_left_out,
+    rows_quarantined,
+    rows_left_out - rows_quarantined as rows_followed,
+    rows_in - rows_left_out as rows_used,
     greatest(
-        cast(floor({{ share }} * counted.rows_in) as bigint),
-        case when counted.rows_in between 1 and 99 then 1 else 0 end
+        cast(floor({{ share }} * rows_in) as bigint),
+        case when rows_in between 1 and 99 then 1 else 0 end
     ) as max_rows_quarantined,
-    counted.reasons,
-    judged.staged_by
+    reasons,
+    staged_by
 from counted
-inner join judged on counted.input = judged.input
