@@ -8,10 +8,12 @@ BIN := $(VENV)/bin
 # Values of the command line go to the commands as they are: no dollar, quote or brace of them is anybody's syntax.
 override RAW_DATA := $(value RAW_DATA)
 override VARS := $(value VARS)
+override WAIT := $(value WAIT)
+override BUILD := $(value BUILD)
 FLAGS := $(firstword -$(MAKEFLAGS))
 # Under make -C, which sets w unless -s or --no-print-directory is there, the caller's folder is another than this one.
 CALLER := $(if $(or $(findstring w,$(FLAGS)),$(findstring s,$(FLAGS)),$(findstring no-print,$(MAKEFLAGS))),$(or $(value PWD),$(CURDIR)),$(CURDIR))
-export RAW_DATA VARS CALLER
+export RAW_DATA VARS WAIT BUILD CALLER
 # No tool that runs here reports its use.
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export GX_ANALYTICS_ENABLED := false
@@ -26,8 +28,8 @@ help: ## these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: build
-build: $(VENV)/.runtime profiles.yml ## build and publish: make build [RAW_DATA=folder] [VARS='{"name": value}']
-	@$(BIN)/python -m customer_loyalty build --raw-data "$$RAW_DATA" --vars "$$VARS" --relative-to "$$CALLER"
+build: $(VENV)/.runtime profiles.yml ## build and publish: make build [RAW_DATA=folder] [VARS='{"name": value}'] [WAIT=seconds for another build]
+	@$(BIN)/python -m customer_loyalty build --raw-data "$$RAW_DATA" --vars "$$VARS" $(if $(WAIT),--wait "$$WAIT") --relative-to "$$CALLER"
 
 .PHONY: test
 test: lint ## prove it: lint, then every test
@@ -74,6 +76,14 @@ docs: $(VENV)/.runtime profiles.yml ## models, columns and lineage as one page t
 .PHONY: data-docs
 data-docs: $(VENV)/.runtime ## what the gate found in the latest build, as one page that reads offline
 	@$(BIN)/python -m customer_loyalty data-docs --relative-to "$$CALLER"
+
+.PHONY: builds
+builds: $(VENV)/.runtime ## the published build, and those kept beside it
+	@$(BIN)/python -m customer_loyalty builds --relative-to "$$CALLER"
+
+.PHONY: rollback
+rollback: $(VENV)/.runtime ## put the build before back: make rollback [BUILD=id of another]
+	@$(BIN)/python -m customer_loyalty rollback --build "$$BUILD" --relative-to "$$CALLER"
 
 .PHONY: hooks
 hooks: $(VENV)/.dev ## let git run the linters on what you commit

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,13 @@ import yaml
 
 from customer_loyalty.data_docs import render
 from customer_loyalty.errors import Refusal
-from customer_loyalty.publish import PUBLISHED
+from customer_loyalty.published_file import (
+    PUBLISHED,
+    check_target,
+    kept_builds,
+    last_build,
+    roll_back,
+)
 from customer_loyalty.summary import summarise
 
 WAREHOUSE = "warehouse/loyalty.duckdb"
@@ -36,28 +41,58 @@ def main() -> None:
 @main.command()
 @click.option("--raw-data", default="", help="A folder of files instead of the demo.")
 @click.option("--vars", "vars_json", default="", help="Settings as JSON.")
+@click.option(
+    "--wait",
+    default="",
+    envvar="LOYALTY_WAIT",
+    help="Seconds to wait for another build, or whoever has the working database open.",
+)
 @relative_to_option
-def build(raw_data: str, vars_json: str, relative_to: Path) -> None:
+def build(raw_data: str, vars_json: str, wait: str, relative_to: Path) -> None:
     """Run dbt build in the current folder and sum up what it published.
 
-    Exits as dbt does: 0 means published.
+    Exits as dbt does: 0 means published, 1 a closed gate or a failed test, 2 that dbt could not
+    run; and 75, before anything was done, where the working database is in use.
     """
     if not Path("dbt_project.yml").is_file():
         raise click.ClickException(f"{Path.cwd()} is no dbt project: change to the checkout first.")
     variables = read_vars(raw_data, vars_json, relative_to)
     for name, default in (("LOYALTY_WAREHOUSE", WAREHOUSE), ("LOYALTY_PUBLISHED", PUBLISHED)):
         os.environ[name] = database(name, default, relative_to)
+    os.environ["LOYALTY_WAIT"] = wait
+    see_that_nobody_is_in_the_way(os.environ["LOYALTY_WAREHOUSE"], os.environ["LOYALTY_PUBLISHED"])
     # dbt reads YAML, which knows some escapes and numbers of JSON as others, or not at all.
     vars_yaml = yaml.safe_dump(variables, default_flow_style=True, width=sys.maxsize)
-    # Not -m dbt.cli.main, which Python warns of: the package dbt.cli imports it first.
-    command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()"]
-    command += ["build", "--vars", vars_yaml]
     # Unit tests judge the SQL, not the data: once in `make test`, not again with every build.
-    command += ["--exclude-resource-type", "unit_test"]
-    code = subprocess.run(command, check=False).returncode
+    code = run_dbt("build", "--vars", vars_yaml, "--exclude-resource-type", "unit_test")
     if code == 0:
         click.echo(summarise(os.environ["LOYALTY_PUBLISHED"]))
     sys.exit(code)
+
+
+def see_that_nobody_is_in_the_way(warehouse: str, published: str) -> None:
+    """Say in one line, before dbt starts, what it would say among its own, or at the end only.
+
+    Raises ClickException; its exit code is 75 (try again later) where a database is in use.
+    """
+    from customer_loyalty.plugin import InUse, open_when_free, seconds_to_wait
+
+    try:
+        check_target(Path(os.path.realpath(published)))
+        if Path(warehouse).exists():
+            open_when_free(warehouse, {}, seconds_to_wait()).close()
+    except (Refusal, RuntimeError) as error:
+        refusal = click.ClickException(str(error))
+        refusal.exit_code = os.EX_TEMPFAIL if isinstance(error, InUse) else 1
+        raise refusal from None
+
+
+def run_dbt(*arguments: str) -> int:
+    """Run a dbt command in this process, which is so the only one to be killed; its exit code."""
+    from dbt.cli.main import dbtRunner
+
+    done = dbtRunner().invoke(list(arguments))
+    return 0 if done.success else 2 if done.exception else 1
 
 
 def read_vars(raw_data: str, vars_json: str, relative_to: Path) -> dict[str, Any]:
@@ -112,6 +147,39 @@ def data_docs(output: Path, relative_to: Path) -> None:
     except (Refusal, OSError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"Open {output} in a browser.")
+
+
+@main.command()
+@click.option("--build", "build_id", default="", help="Which one, else the one before.")
+@relative_to_option
+def rollback(build_id: str, relative_to: Path) -> None:
+    """Put an earlier build back into the published database, in one rename.
+
+    The build that it replaces is kept: name it with --build to put it back again.
+    """
+    target = Path(os.path.realpath(database("LOYALTY_PUBLISHED", PUBLISHED, relative_to)))
+    try:
+        back, replaced = roll_back(target, build_id or None)
+    except Refusal as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(
+        f"ROLLED BACK: {target} is build {back.build_id} of {back.published_at} UTC again."
+        + (f" To undo it: make rollback BUILD={replaced}" if replaced else "")
+    )
+
+
+@main.command()
+@relative_to_option
+def builds(relative_to: Path) -> None:
+    """List the published build, and the earlier ones that make rollback can put back."""
+    target = Path(os.path.realpath(database("LOYALTY_PUBLISHED", PUBLISHED, relative_to)))
+    published = last_build(target)
+    listed = [(published["published_at"], published["build_id"], target)] if published else []
+    listed += [(one.published_at, one.build_id, one.path) for one in kept_builds(target)]
+    if not listed:
+        raise click.ClickException(f"{target}: nothing was published here yet.")
+    for published_at, id_, path in listed:
+        click.echo(f"{id_}  {published_at} UTC  {path}")
 
 
 @main.command()

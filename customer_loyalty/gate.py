@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.errors import Refusal
 from customer_loyalty.judge import Judge, judges
-from customer_loyalty.publish import folder_key, last_build
+from customer_loyalty.publish import folder_key
+from customer_loyalty.published_file import last_build
 from customer_loyalty.rules import KEYS, NO_QUARANTINE, GateError, load_suite, with_parameters
 
 if TYPE_CHECKING:

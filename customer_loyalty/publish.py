@@ -1,18 +1,12 @@
-"""Publish the marts: a new database file that replaces the published one in one rename.
-
-Readers see the old set of marts or the new one, whole: never a mix, and never a lock. Whatever goes
-wrong before the rename leaves the published file as it was.
-"""
+"""Publish the marts: what goes into the published file, and whether it is replaced at all."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from customer_loyalty.contract import INPUTS
-from customer_loyalty.errors import Refusal
+from customer_loyalty.published_file import PublishFault, replace_file
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -46,17 +40,8 @@ QUALITY = (
     "rules",
 )
 """What readers see of the gate: schema ``quality`` of the published database."""
-PUBLISHED = "warehouse/published.duckdb"
-"""Where the marts are published, unless LOYALTY_PUBLISHED says otherwise."""
-
 # Written in a form that older readers open too.
 STORAGE_VERSION = "v1.0.0"
-# DuckDB reads "marts.nps" as database marts, should a file be called so.
-SCHEMAS = ("marts", "quality", "main", "temp", "system")
-
-
-class PublishFault(Refusal):
-    """The marts are right but can't be published."""
 
 
 def publish(con: DuckDBPyConnection) -> DuckDBPyRelation:
@@ -64,9 +49,9 @@ def publish(con: DuckDBPyConnection) -> DuckDBPyRelation:
 
     Returns the row of ``published_build``; no row where nothing was published. Raises PublishFault.
     """
-    build_id, not_published_because, sources, raw_data, currency, target = con.execute(
+    build_id, not_published_because, sources, raw_data, currency, target, keep = con.execute(
         "select build_id, not_published_because, sources, raw_data, reporting_currency,"
-        " published_path from this_build"
+        " published_path, keep_published from this_build"
     ).fetchall()[0]
     row = {
         "build_id": ("varchar", build_id),
@@ -86,7 +71,15 @@ def publish(con: DuckDBPyConnection) -> DuckDBPyRelation:
     _create_row(con, "temp table published_row", row)
     if not_published_because is not None:
         return con.query("select * from published_row where false")
-    replace_file(con, Path(os.path.realpath(target)), row)
+    working = _value(
+        con, "select path from duckdb_databases() where database_name = current_database()"
+    )
+    replace_file(
+        Path(os.path.realpath(target)),
+        partial(write_marts, con, row),
+        keep,
+        Path(os.path.realpath(working)),
+    )
     return con.query("select * from published_row")
 
 
@@ -97,105 +90,8 @@ def folder_key(raw_data: str | None) -> str | None:
     return hashlib.sha256(os.path.realpath(Path(raw_data).expanduser()).encode()).hexdigest()
 
 
-def last_build(target: Path) -> dict[str, Any] | None:
-    """The row of ``published_build``; None where there is none that could be read."""
-    if not target.is_file():
-        return None
-    try:
-        with duckdb.connect(os.path.realpath(target), read_only=True) as con:
-            found = con.execute("select * from marts.published_build")
-            columns = [column[0] for column in found.description]
-            return next((dict(zip(columns, row, strict=True)) for row in found.fetchall()), None)
-    except duckdb.Error:
-        return None
-
-
-def replace_file(con: DuckDBPyConnection, target: Path, row: dict[str, tuple[str, Any]]) -> None:
-    """Write the marts, the gate's results and ``published_build`` to a new file, and rename it.
-
-    The file keeps the mode and, where that is allowed, the owner of the one that it replaces.
-    Another build that publishes to the same file waits. Raises PublishFault.
-    """
-    _check_target(con, target)
-    new = target.with_name(f"{target.name}.new")
-    try:
-        with _alone(target):
-            # Nobody else writes here now: what is left is of a build that died before its rename.
-            _remove(new)
-            try:
-                _write(con, new, row)
-                with new.open("rb") as file:
-                    os.fsync(file.fileno())
-                if target.exists():
-                    _take_over(target, new)
-                # Once more: somebody may have come while the new file was written.
-                _check_target(con, target)
-                os.replace(new, target)
-                _sync_folder(target.parent)
-            finally:
-                _remove(new)
-    except (OSError, duckdb.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PublishFault(f"{target}: not replaced: {reason}") from None
-
-
-@contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """Hold a lock beside the target; it is gone with the process that holds it."""
-    # Opened for reading, which is enough, so that builds of several users can share it.
-    lock = os.open(target.with_name(f".{target.name}.lock"), os.O_RDONLY | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _remove(new: Path) -> None:
-    new.unlink(missing_ok=True)
-    _wal(new).unlink(missing_ok=True)
-
-
-def _check_target(con: DuckDBPyConnection, target: Path) -> None:
-    warehouse = _value(
-        con, "select path from duckdb_databases() where database_name = current_database()"
-    )
-    if warehouse and target == Path(os.path.realpath(warehouse)):
-        raise PublishFault(f"{target}: LOYALTY_PUBLISHED and LOYALTY_WAREHOUSE name the same file.")
-    if target.stem.lower() in SCHEMAS:
-        raise PublishFault(
-            f"{target}: a database called {target.stem} is ambiguous beside a schema of that name."
-            " Give LOYALTY_PUBLISHED another file name."
-        )
-    if target.is_dir():
-        raise PublishFault(f"{target}: LOYALTY_PUBLISHED names a folder. Name a file.")
-    if _wal(target).exists():
-        raise PublishFault(
-            f"{_wal(target)}: somebody opened the published database for writing. Close that"
-            " connection (readers open it read-only), or remove the .wal file, and build again."
-        )
-    if target.exists() and _is_written_to(target):
-        raise PublishFault(
-            f"{target}: somebody has the published database open for writing. Close that connection"
-            " (readers open it read-only), and build again."
-        )
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PublishFault(f"{target.parent}: can't be made: {error.strerror}.") from None
-
-
-def _is_written_to(target: Path) -> bool:
-    """Whether another process has the file open for writing: DuckDB locks it then."""
-    with target.open("rb") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
-
-
-def _write(con: DuckDBPyConnection, new: Path, row: dict[str, tuple[str, Any]]) -> None:
+def write_marts(con: DuckDBPyConnection, row: dict[str, tuple[str, Any]], new: Path) -> None:
+    """Write the marts, the gate's results and ``published_build`` to a new database file."""
     # A cursor of its own: dbt's transaction can write to one database only, the working one.
     with con.cursor() as cursor:
         path = str(new).replace("'", "''")
@@ -214,29 +110,8 @@ def _write(con: DuckDBPyConnection, new: Path, row: dict[str, tuple[str, Any]]) 
             # Should this fail too, on a full disk say, the first error is the one to tell.
             with suppress(duckdb.Error):
                 cursor.execute("detach publish_new")
-    if _wal(new).exists():
+    if new.with_name(f"{new.name}.wal").exists():
         raise PublishFault(f"{new}: the new file is not whole. Build again.")
-
-
-def _take_over(old: Path, new: Path) -> None:
-    """Give the new file the rights of the old one, so that readers keep their access."""
-    shutil.copystat(old, new)
-    os.utime(new)
-    status = old.stat()
-    if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
-        # Only root may give a file away; a group of one's own is allowed.
-        with suppress(PermissionError):
-            os.chown(new, -1, status.st_gid)
-        with suppress(PermissionError):
-            os.chown(new, status.st_uid, -1)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _create_row(con: Any, table: str, row: dict[str, tuple[str, Any]]) -> None:
@@ -249,7 +124,3 @@ def _create_row(con: Any, table: str, row: dict[str, tuple[str, Any]]) -> None:
 
 def _value(con: Any, sql: str) -> Any:
     return con.execute(sql).fetchall()[0][0]
-
-
-def _wal(path: Path) -> Path:
-    return path.with_name(f"{path.name}.wal")

@@ -74,7 +74,8 @@
         '{{ enabled_sources() | join(",") }}' as sources,
         {{ text_literal(setting('raw_data')) }} as raw_data,
         '{{ setting("reporting_currency") }}' as reporting_currency,
-        {{ text_literal(published_path()) }} as published_path
+        {{ text_literal(published_path()) }} as published_path,
+        {{ setting('keep_published') }} as keep_published
     {%- endif -%}
 {%- endmacro %}
 

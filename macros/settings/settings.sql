@@ -65,6 +65,7 @@
             'cltv_window_days': [1, 36500],
             'minimum_responses': [0, 1000000000],
             'gate_timeout_seconds': [1, 1000000000],
+            'keep_published': [0, 1000],
         },
         'number from': {
             'csat_satisfied_share': [0, 1],
@@ -178,7 +179,8 @@
         'sources', 'raw_data', 'as_of_date', 'reporting_currency', 'reporting_time_zone', 'activity_window_days',
         'period_grains', 'fiscal_year_start_month', 'segment_dimensions', 'nps_responses', 'csat_satisfied_share',
         'csat_satisfied_from', 'ces_easy_share', 'cltv_window_days', 'minimum_responses', 'max_quarantined_share',
-        'quality_policy', 'max_shrinkage_share', 'gate_timeout_seconds', 'allow_empty_inputs',
+        'quality_policy', 'max_shrinkage_share', 'gate_timeout_seconds', 'keep_published',
+        'allow_empty_inputs',
     ]) }}
 {%- endmacro %}
 

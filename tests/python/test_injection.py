@@ -204,14 +204,11 @@ def test_a_var_is_not_run_as_jinja(tmp_path):
 def test_make_hands_vars_to_dbt_as_they_are(monkeypatch, value):
     seen = []
 
-    class Done:
-        returncode = 3
-
-    def run(command, check):
+    def run(*command):
         seen.append(yaml.safe_load(command[command.index("--vars") + 1]))
-        return Done
+        return 3
 
-    monkeypatch.setattr(cli.subprocess, "run", run)
+    monkeypatch.setattr(cli, "run_dbt", run)
     monkeypatch.chdir(PROJECT)
     for name in ("LOYALTY_WAREHOUSE", "LOYALTY_PUBLISHED"):
         monkeypatch.setenv(name, "x.duckdb")
@@ -254,7 +251,8 @@ def test_make_and_the_shell_run_nothing_of_what_they_are_given(tmp_path):
 
 
 def check_path(path: Path) -> None:
-    check_warehouse(path, DuckDBCredentials.path_derived_database_name(str(path)), {})
+    name = DuckDBCredentials.path_derived_database_name(str(path))
+    check_warehouse(str(path), name, {}).close()
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,7 @@ def test_no_floor_is_skipped(project):
         ({"reporting_time_zone": "Mars/Olympus"}, "reporting_time_zone must be"),
         ({"as_of_date": "2025-02-29"}, "as_of_date must be a day"),
         ({"as_of_date": "31/12/2025"}, "as_of_date must be a day"),
+        ({"keep_published": -1}, "keep_published must be a whole number"),
         ({"allow_empty_inputs": "yes"}, "allow_empty_inputs must be true or false"),
     ],
 )

@@ -8,18 +8,32 @@ import stat
 import subprocess
 import sys
 import threading
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
-from customer_loyalty import publish
-from customer_loyalty.publish import MARTS, PublishFault, replace_file
+from customer_loyalty import cli, publish, published_file
+from customer_loyalty.publish import MARTS, write_marts
+from customer_loyalty.published_file import PublishFault, kept_builds, replace_file, roll_back
 from faults import clean
 from test_gate import write
 from warehouse import copy_project, run_dbt
 
-ROW = {"build_id": ("varchar", "b1"), "rows_nps": ("bigint", 3)}
+B1, B2, B3, B4 = (f"{number:08x}-0000-4000-8000-000000000000" for number in range(1, 5))
+
+
+def row_of(build_id: str, minute: int = 0) -> dict:
+    return {
+        "build_id": ("varchar", build_id),
+        "published_at": ("timestamp", datetime(2025, 1, 31, 12, minute)),
+    }
+
+
+ROW = row_of(B1)
 
 
 @pytest.fixture
@@ -34,6 +48,13 @@ def warehouse(tmp_path):
         yield con
 
 
+def put(warehouse, target: Path, row: dict = ROW, keep: int = 0) -> None:
+    """Publish what the working database has."""
+    replace_file(
+        target, partial(write_marts, warehouse, row), keep, target.with_name("loyalty.duckdb")
+    )
+
+
 def read(path: Path, sql: str) -> list[tuple]:
     with duckdb.connect(str(path), read_only=True) as con:
         return con.execute(sql).fetchall()
@@ -45,10 +66,10 @@ def files_of(target: Path) -> list[str]:
 
 def test_a_new_file_holds_everything(warehouse, tmp_path):
     target = tmp_path / "new folder" / "it's published.duckdb"
-    replace_file(warehouse, target, ROW)
+    put(warehouse, target)
     for mart in MARTS:
         assert read(target, f"select * from marts.{mart}") == [(1,), (2,), (3,)]
-    assert read(target, "select * from marts.published_build") == [("b1", 3)]
+    assert read(target, "select build_id from marts.published_build") == [(B1,)]
     assert read(target, "select * from quality.gx_validation_results") == [("rule",)]
     assert sorted(os.listdir(target.parent)) == [f".{target.name}.lock", target.name]
     # The number of the storage version of DuckDB 1.0 to 1.1, which all later readers know.
@@ -57,14 +78,14 @@ def test_a_new_file_holds_everything(warehouse, tmp_path):
 
 def test_readers_keep_their_rights_and_their_old_set(warehouse, tmp_path):
     target = tmp_path / "published.duckdb"
-    replace_file(warehouse, target, ROW)
+    put(warehouse, target)
     target.chmod(0o640)
     if os.geteuid() == 0:
         os.chown(target, 12345, 23456)
     before = target.stat()
     with duckdb.connect(str(target), read_only=True) as reader:
         warehouse.execute("delete from marts.nps")
-        replace_file(warehouse, target, ROW)
+        put(warehouse, target)
         # Whoever has the old file open goes on with all of it.
         assert reader.execute("select count(*) from marts.nps").fetchall() == [(3,)]
     after = target.stat()
@@ -77,32 +98,35 @@ def test_readers_keep_their_rights_and_their_old_set(warehouse, tmp_path):
 @pytest.mark.parametrize(
     ("step", "error"),
     [
-        ("_create_row", duckdb.IOException("No space left on device")),
-        ("_take_over", OSError(28, "No space left on device")),
-        ("os.replace", OSError(28, "No space left on device")),
+        ("publish._create_row", duckdb.IOException("No space left on device")),
+        ("published_file._take_over", OSError(28, "No space left on device")),
+        ("published_file.os.replace", OSError(28, "No space left on device")),
     ],
 )
 def test_a_fault_on_the_way_leaves_the_old_file(warehouse, tmp_path, monkeypatch, step, error):
     target = tmp_path / "published.duckdb"
-    replace_file(warehouse, target, ROW)
+    put(warehouse, target)
     before = target.read_bytes()
 
     def fail(*_args):
         raise error
 
-    monkeypatch.setattr(f"customer_loyalty.publish.{step}", fail)
+    monkeypatch.setattr(f"customer_loyalty.{step}", fail)
     with pytest.raises(PublishFault, match="No space left on device"):
-        replace_file(warehouse, target, ROW)
+        put(warehouse, target)
     assert target.read_bytes() == before
     assert files_of(target) == [target.name]
 
 
 # A publish in a process of its own, which kills itself at a step.
-KILLED = """
+KILLED = (
+    f"B2 = {B2!r}"
+    + """
 import os, signal, sys
+from functools import partial
 from pathlib import Path
 import duckdb
-from customer_loyalty import publish
+from customer_loyalty import cli, publish, published_file
 
 def die(*_args):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -110,56 +134,64 @@ def die(*_args):
 warehouse, target, step = sys.argv[1:]
 con = duckdb.connect(warehouse, read_only=False)
 con.execute("update marts.nps set number = 9")
-owner, _, name = step.rpartition(".")
-setattr(os if owner else publish, name, die)
-publish.replace_file(con, Path(target), {"build_id": ("varchar", "b2")})
+module, _, name = step.partition(".")
+setattr({"os": os, "publish": publish, "published_file": published_file}[module], name, die)
+row = {"build_id": ("varchar", B2), "published_at": ("timestamp", "2025-02-28 12:00:00")}
+published_file.replace_file(Path(target), partial(publish.write_marts, con, row), 0)
 """
+)
 
 
-@pytest.mark.parametrize("step", ["_create_row", "_take_over", "os.replace", "_sync_folder"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "publish._create_row",
+        "published_file._take_over",
+        "os.replace",
+        "published_file._sync_folder",
+    ],
+)
 def test_a_killed_build_leaves_the_old_file_or_the_new_one(warehouse, tmp_path, step):
     target = tmp_path / "published.duckdb"
-    replace_file(warehouse, target, ROW)
+    put(warehouse, target)
     warehouse.close()
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path / "loyalty.duckdb"), str(target), step],
         check=False,
     )
     assert done.returncode == -signal.SIGKILL
-    is_new = step == "_sync_folder"
+    is_new = step == "published_file._sync_folder"
     assert read(target, "select distinct number = 9 from marts.nps") == [(is_new,)]
-    assert read(target, "select build_id from marts.published_build") == [
-        ("b2" if is_new else "b1",)
-    ]
+    assert read(target, "select build_id from marts.published_build") == [(B2 if is_new else B1,)]
     with duckdb.connect(str(tmp_path / "loyalty.duckdb")) as con:
-        replace_file(con, target, ROW)
+        put(con, target)
     assert read(target, "select distinct number from marts.nps") == [(9,)]
     assert files_of(target) == [target.name]
 
 
 def test_two_builds_publish_one_after_the_other(warehouse, tmp_path):
     target = tmp_path / "published.duckdb"
-    with publish._alone(target):
-        waiting = threading.Thread(target=replace_file, args=(warehouse, target, ROW))
+    with published_file._alone(target):
+        waiting = threading.Thread(target=put, args=(warehouse, target))
         waiting.start()
         waiting.join(0.3)
         assert waiting.is_alive() and not target.exists()
     waiting.join(10)
-    assert read(target, "select build_id from marts.published_build") == [("b1",)]
+    assert read(target, "select build_id from marts.published_build") == [(B1,)]
 
 
 def test_what_would_end_badly_is_refused(warehouse, tmp_path):
     with pytest.raises(PublishFault, match="name the same file"):
-        replace_file(warehouse, tmp_path / "loyalty.duckdb", ROW)
+        put(warehouse, tmp_path / "loyalty.duckdb")
     with pytest.raises(PublishFault, match="ambiguous"):
-        replace_file(warehouse, tmp_path / "marts.duckdb", ROW)
+        put(warehouse, tmp_path / "marts.duckdb")
     with pytest.raises(PublishFault, match="names a folder"):
-        replace_file(warehouse, tmp_path, ROW)
+        put(warehouse, tmp_path)
     target = tmp_path / "published.duckdb"
-    replace_file(warehouse, target, ROW)
+    put(warehouse, target)
     (tmp_path / "published.duckdb.wal").touch()
     with pytest.raises(PublishFault, match=r"remove the \.wal file"):
-        replace_file(warehouse, target, ROW)
+        put(warehouse, target)
 
 
 WRITER = "import sys, duckdb; con = duckdb.connect(sys.argv[1]); print(); sys.stdin.read()"
@@ -168,34 +200,172 @@ WRITER = "import sys, duckdb; con = duckdb.connect(sys.argv[1]); print(); sys.st
 def test_nothing_is_published_under_a_writer(warehouse, tmp_path):
     """Who has the file open for writing would write to the new one's log."""
     target = tmp_path / "published.duckdb"
-    replace_file(warehouse, target, ROW)
+    put(warehouse, target)
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as writer:
         writer.stdout.readline()
         with pytest.raises(PublishFault, match="open for writing"):
-            replace_file(warehouse, target, ROW)
+            put(warehouse, target)
         writer.stdin.close()
-    replace_file(warehouse, target, ROW)
+    put(warehouse, target)
 
 
 def test_a_link_stays_a_link(warehouse, tmp_path):
     target = tmp_path / "real" / "published.duckdb"
-    replace_file(warehouse, target, ROW)
+    put(warehouse, target)
     link = tmp_path / "link.duckdb"
     link.symlink_to(target)
     warehouse.execute(
-        "create temp table this_build as select 'b2' as build_id, null as not_published_because,"
-        " 'demo' as sources, null as raw_data, 'EUR' as reporting_currency, ? as published_path",
-        [str(link)],
+        "create temp table this_build as select ? as build_id, null as not_published_because,"
+        " 'demo' as sources, null as raw_data, 'EUR' as reporting_currency, ? as published_path,"
+        " 0 as keep_published",
+        [B2, str(link)],
     )
     warehouse.execute("create schema intermediate; create schema staging")
     warehouse.execute("create table intermediate.int_as_of as select current_date as as_of_date")
     for name in publish.INPUTS:
         warehouse.execute(f"create table staging.{name.replace('raw_', 'staged_')} as select 1")
     [row] = publish.publish(warehouse).fetchall()
-    assert link.is_symlink() and row[0] == "b2"
-    assert read(target, "select build_id from marts.published_build") == [("b2",)]
+    assert link.is_symlink() and row[0] == B2
+    assert read(target, "select build_id from marts.published_build") == [(B2,)]
+
+
+# --- the builds before ------------------------------------------------------------------------
+
+
+def publish_four(warehouse, target: Path, keep: int) -> None:
+    for minute, build_id in enumerate((B1, B2, B3, B4)):
+        warehouse.execute("update marts.nps set number = ?", [minute])
+        put(warehouse, target, row_of(build_id, minute), keep)
+
+
+def kept(target: Path) -> list[str]:
+    return [one.build_id for one in kept_builds(target)]
+
+
+def published(target: Path) -> tuple[str, int]:
+    """Return the build's id, and which of the four it is by its data."""
+    [row] = read(
+        target,
+        "select build_id, max(number) from marts.nps cross join marts.published_build group by all",
+    )
+    return row
+
+
+@pytest.mark.parametrize(("keep", "stay"), [(0, []), (1, [B3]), (2, [B3, B2]), (3, [B3, B2, B1])])
+def test_the_builds_before_stay_beside_the_file(warehouse, tmp_path, keep, stay):
+    target = tmp_path / "published.duckdb"
+    mine = [tmp_path / "published.old.duckdb", tmp_path / f"published.{B4}.duckdb.gz"]
+    for path in mine:
+        path.write_text("not a build")
+    publish_four(warehouse, target, keep)
+    assert published(target) == (B4, 3)
+    beside = [f"published.{build_id}.duckdb" for build_id in stay]
+    assert files_of(target) == sorted([target.name, *beside, *(path.name for path in mine)])
+    for build_id in stay:
+        path = tmp_path / f"published.{build_id}.duckdb"
+        assert published(path) == (build_id, (B1, B2, B3, B4).index(build_id))
+
+
+def test_a_roll_back_goes_one_build_further_each_time(warehouse, tmp_path):
+    target = tmp_path / "published.duckdb"
+    publish_four(warehouse, target, 2)
+    target.chmod(0o640)
+    back, replaced = roll_back(target)
+    assert (back.build_id, replaced) == (B3, B4)
+    assert published(target) == (B3, 2) and kept(target) == [B4, B2]
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert roll_back(target)[0].build_id == B2
+    assert published(target) == (B2, 1) and kept(target) == [B4, B3]
+    with pytest.raises(PublishFault, match=f"no earlier build is kept(.|\n)*{B4}(.|\n)*{B3}"):
+        roll_back(target)
+    # Forward again, by name.
+    assert roll_back(target, B4)[1] == B2
+    assert published(target) == (B4, 3) and kept(target) == [B3, B2]
+    with pytest.raises(PublishFault, match=f"no build {B1} is kept"):
+        roll_back(target, B1)
+    put(warehouse, target, row_of(B1, 9), 2)
+    assert published(target)[0] == B1 and kept(target) == [B4, B3]
+
+
+def test_without_a_kept_build_there_is_no_way_back(warehouse, tmp_path):
+    target = tmp_path / "published.duckdb"
+    with pytest.raises(PublishFault, match="no earlier build is kept beside it"):
+        roll_back(target)
+    put(warehouse, target)
+    with pytest.raises(PublishFault, match="keep_published says how many"):
+        roll_back(target)
+    assert published(target)[0] == B1
+
+
+def test_a_published_file_that_is_lost_can_be_put_back(warehouse, tmp_path):
+    target = tmp_path / "published.duckdb"
+    publish_four(warehouse, target, 2)
+    target.unlink()
+    assert roll_back(target)[1] is None
+    assert published(target) == (B3, 2) and kept(target) == [B2]
+
+
+def test_a_disk_without_links_gets_copies(warehouse, tmp_path, monkeypatch):
+    def fail(*_args):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(published_file.os, "link", fail)
+    target = tmp_path / "published.duckdb"
+    publish_four(warehouse, target, 2)
+    assert published(target) == (B4, 3) and kept(target) == [B3, B2]
+    roll_back(target)
+    assert published(target) == (B3, 2) and kept(target) == [B4, B2]
+    beside = [f"published.{build_id}.duckdb" for build_id in (B4, B2)]
+    assert files_of(target) == sorted([target.name, *beside])
+
+
+def test_a_roll_back_waits_for_nobody_who_writes(warehouse, tmp_path):
+    target = tmp_path / "published.duckdb"
+    publish_four(warehouse, target, 2)
+    before = target.read_bytes()
+    (tmp_path / "published.duckdb.wal").touch()
+    with pytest.raises(PublishFault, match=r"remove the \.wal file"):
+        roll_back(target)
+    assert target.read_bytes() == before and kept(target) == [B3, B2]
+
+
+def test_a_file_of_somebody_else_is_not_replaced(warehouse, tmp_path):
+    target = tmp_path / "published.duckdb"
+    for write_something in (
+        lambda: target.write_text("my notes"),
+        lambda: duckdb.connect(str(target)).execute("create table mine as select 1").close(),
+    ):
+        write_something()
+        before = target.read_bytes()
+        with pytest.raises(PublishFault, match="is no published database"):
+            put(warehouse, target)
+        assert target.read_bytes() == before
+        target.unlink()
+    # What mktemp makes.
+    target.touch()
+    put(warehouse, target)
+    assert published(target)[0] == B1
+
+
+def test_commands_tell_which_builds_there_are_and_go_back(warehouse, tmp_path, monkeypatch):
+    target = tmp_path / "published.duckdb"
+    monkeypatch.setenv("LOYALTY_PUBLISHED", target.name)
+    command = partial(CliRunner().invoke, cli.main)
+    here = ["--relative-to", str(tmp_path)]
+    nothing = command(["builds", *here])
+    assert nothing.exit_code == 1 and "nothing was published here yet" in nothing.output
+    publish_four(warehouse, target, 2)
+    listed = command(["builds", *here]).output.splitlines()
+    assert [line.split()[0] for line in listed] == [B4, B3, B2]
+    assert listed[0].endswith(f"2025-01-31 12:03:00 UTC  {target}")
+    back = command(["rollback", *here])
+    assert back.exit_code == 0 and f"make rollback BUILD={B4}" in back.output
+    assert published(target) == (B3, 2)
+    strange = command(["rollback", "--build", "x'y", *here])
+    assert strange.exit_code == 1 and "no build x'y is kept" in strange.output
+    assert B4 in strange.output
 
 
 # --- whole commands --------------------------------------------------------------------------

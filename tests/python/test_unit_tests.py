@@ -29,6 +29,7 @@ FAR_FROM_DEFAULT = {
     "quality_policy": "strict",
     "max_shrinkage_share": 0.25,
     "gate_timeout_seconds": 900,
+    "keep_published": 1,
     "allow_empty_inputs": True,
 }
 
