@@ -193,6 +193,8 @@ def _told(target: Path) -> Iterator[None]:
         yield
     except (OSError, duckdb.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
+        where = getattr(error, "filename", None)
+        reason += f": {where}" if where and str(where) != str(target) else ""
         raise PublishFault(f"{target}: not replaced: {reason}") from None
 
 

@@ -90,7 +90,11 @@
         {%- if ran.get('quality_gate') == 'success' -%}
             {%- do tell_gate_warnings() -%}
         {%- endif -%}
-        {%- if failed -%}
+        {%- set told = failed | selectattr('node.name', 'equalto', 'published_build') | map(attribute='message') | first -%}
+        {%- if told and not modules.re.search('PublishFault|Nothing was published', told) -%}
+            {#- No refusal, so it may have come to the rename before it failed. -#}
+            {%- do log('The publish broke off: make builds says which build is published.', info=true) -%}
+        {%- elif failed -%}
             {%- set stays = 'What was published before stays: ' ~ published_path() -%}
             {%- do log('NOT PUBLISHED: the build failed. ' ~ stays, info=true) -%}
         {%- elif not_published_because() -%}

@@ -317,25 +317,16 @@ def run_dbt(
     Two runs with the same home, or the same warehouse, see the same database. A build leaves unit
     tests out, as make build does, unless it is to run them.
     """
-    home.mkdir(parents=True, exist_ok=True)
     warehouse = warehouse or home / "loyalty.duckdb"
     published = published or home / "dashboards.duckdb"
-    environment = {k: v for k, v in os.environ.items() if k not in _foreign_settings()}
-    environment |= {
-        "LOYALTY_WAREHOUSE": str(warehouse),
-        "LOYALTY_PUBLISHED": str(published),
-        "NO_COLOR": "1",
-        **(env or {}),
-    }
-    command = [str(Path(sys.executable).with_name("dbt")), *args, *_folders(home, project)]
-    if args[0] == "build" and not unit_tests:
-        command += ["--exclude-resource-type", "unit_test"]
-    if vars:
-        command += ["--vars", json.dumps(vars)]
+    command, environment = dbt_command(
+        home, *args, vars=vars, project=project, unit_tests=unit_tests
+    )
+    environment |= {"LOYALTY_WAREHOUSE": str(warehouse), "LOYALTY_PUBLISHED": str(published)}
     done = subprocess.run(
         command,
         cwd=cwd or project,
-        env=environment,
+        env=environment | (env or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -343,6 +334,28 @@ def run_dbt(
         check=False,
     )
     return DbtRun(done.returncode, done.stdout, str(warehouse), str(published))
+
+
+def dbt_command(
+    home: Path,
+    *args: str,
+    vars: dict | None = None,
+    project: Path = PROJECT,
+    unit_tests: bool = False,
+) -> tuple[list[str], dict[str, str]]:
+    """Return a dbt command that writes below home only, and its environment: see run_dbt."""
+    environment = {k: v for k, v in os.environ.items() if k not in _foreign_settings()}
+    environment |= {
+        "LOYALTY_WAREHOUSE": str(home / "loyalty.duckdb"),
+        "LOYALTY_PUBLISHED": str(home / "dashboards.duckdb"),
+        "NO_COLOR": "1",
+    }
+    command = [str(Path(sys.executable).with_name("dbt")), *args, *_folders(home, project)]
+    if args[0] == "build" and not unit_tests:
+        command += ["--exclude-resource-type", "unit_test"]
+    if vars:
+        command += ["--vars", json.dumps(vars)]
+    return command, environment
 
 
 def copy_project(copy: Path) -> Path:

@@ -1,0 +1,256 @@
+"""Accidents of a build: killed, out of disk, out of memory, not allowed to write any more.
+
+After each the published database is whole, and is the one before or the new one; the next build
+succeeds with no hand at it, and cleans up what was left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from customer_loyalty.publish import MARTS
+from customer_loyalty.published_file import BUILD_ID
+from faults import clean
+from test_gate import write
+from warehouse import dbt_command
+
+# Root may write everywhere, unless it gives that up: 24 is PR_CAPBSET_DROP, 1 CAP_DAC_OVERRIDE.
+OBEY = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1, 0, 0, 0);"
+    " os.execv(sys.argv[1], sys.argv[1:])"
+)
+# A disk of its own for a command, seen by nobody else and gone with it.
+ON_A_SMALL_DISK = 'mount -t tmpfs -o size=200m tmpfs "$0" && exec "$@"'
+
+
+class Shop:
+    """A shop that is built again and again in one folder."""
+
+    def __init__(self, home: Path):
+        self.home = home
+        self.published = home / "dashboards.duckdb"
+        self.command, self.environment = dbt_command(
+            home, "build", vars=write(home / "data", clean())
+        )
+        self.seconds = 0.0
+        self.build()
+        self.marts = self.read_marts(self.published)
+
+    def start(self) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-c", OBEY, *self.command],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        )
+
+    def build(self) -> None:
+        """Build, with no hand at what is there; nothing but databases may be left."""
+        start = time.monotonic()
+        process = self.start()
+        output, _ = process.communicate(timeout=300)
+        self.seconds = time.monotonic() - start
+        assert process.returncode == 0, output
+        kept = re.compile(rf"dashboards\.{BUILD_ID}\.duckdb")
+        left = {path.name for path in self.home.iterdir() if not kept.fullmatch(path.name)}
+        databases = {"loyalty.duckdb", "dashboards.duckdb", ".dashboards.duckdb.lock"}
+        assert left == databases | {"data", "profiles", "target", "logs"}
+
+    def build_id(self) -> str:
+        """Return which build is published, after a look whether all of it is there."""
+        paths = sorted(self.home.glob("dashboards.*duckdb"))
+        for path in paths:
+            with duckdb.connect(str(path), read_only=True) as con:
+                for mart in MARTS:
+                    [(rows, told)] = con.execute(
+                        f"select count(*), max(rows_{mart}) from marts.{mart}"
+                        " cross join marts.published_build"
+                    ).fetchall()
+                    assert rows == (told or 0), (path, mart)
+        assert self.read_marts(self.published) == self.marts
+        with duckdb.connect(str(self.published), read_only=True) as con:
+            [(build_id,)] = con.execute("select build_id from marts.published_build").fetchall()
+        return build_id
+
+    @staticmethod
+    def read_marts(path: Path) -> list[list[tuple]]:
+        with duckdb.connect(str(path), read_only=True) as con:
+            return [con.execute(f"select * from marts.{mart}").fetchall() for mart in MARTS]
+
+
+# --- accidents: what is done to a build that runs, and how it is undone ---------------------------
+
+
+@contextmanager
+def killed(shop: Shop, process: subprocess.Popen) -> Iterator[None]:
+    process.send_signal(signal.SIGKILL)
+    yield
+
+
+@contextmanager
+def disk_full(shop: Shop, process: subprocess.Popen) -> Iterator[None]:
+    ballast = shop.home / "data" / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(1 << 16)):
+            pass
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
+@contextmanager
+def files_may_not_grow(shop: Shop, process: subprocess.Popen) -> Iterator[None]:
+    with suppress(ProcessLookupError):
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+    yield
+
+
+@contextmanager
+def memory_may_not_grow(shop: Shop, process: subprocess.Popen) -> Iterator[None]:
+    with suppress(ProcessLookupError):
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (1 << 26, 1 << 26))
+    yield
+
+
+@contextmanager
+def folder_is_read_only(shop: Shop, process: subprocess.Popen) -> Iterator[None]:
+    shop.home.chmod(0o500)
+    try:
+        yield
+    finally:
+        shop.home.chmod(0o700)
+
+
+def in_the_build(shop: Shop, process: subprocess.Popen, draw: random.Random) -> None:
+    """Wait for a random moment of a build."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(draw.uniform(0, 0.9 * shop.seconds))
+
+
+def in_the_publish(shop: Shop, process: subprocess.Popen, draw: random.Random) -> None:
+    """Wait for the new file, and for a random moment on the way to its rename or after it."""
+    new = shop.home / "dashboards.duckdb.new"
+    while process.poll() is None and not new.exists():
+        time.sleep(0.001)
+    time.sleep(draw.uniform(0, 0.4))
+
+
+def suffer(shop: Shop, accident: Callable, moment: Callable, draw: random.Random) -> str:
+    """Build, with an accident; return which build is published then: the old, or the new one."""
+    before = shop.build_id()
+    process = shop.start()
+    moment(shop, process, draw)
+    with accident(shop, process):
+        try:
+            output, _ = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            pytest.fail(f"The build hangs: {process.communicate()[0]}")
+    is_new = shop.build_id() != before
+    if process.returncode == 0:
+        assert is_new, output
+        return "too late"
+    assert "PUBLISHED: " not in output.replace("NOT PUBLISHED: ", "") or is_new, output
+    assert not is_new or "NOT PUBLISHED: " not in output, output
+    return "new" if is_new else "old"
+
+
+def test_an_accident_leaves_one_build_or_the_other(tmp_path):
+    shop, draw = Shop(tmp_path), random.Random(0)
+    for accident, moment in (
+        (killed, in_the_publish),
+        (folder_is_read_only, in_the_publish),
+        (files_may_not_grow, in_the_publish),
+        (memory_may_not_grow, in_the_build),
+        (killed, in_the_build),
+    ):
+        suffer(shop, accident, moment, draw)
+    shop.build()
+
+
+def on_a_small_disk(home: Path, times: int, seed: str) -> Counter:
+    """Fill a disk, in a process of its own."""
+    home.mkdir()
+    trial = subprocess.run(["unshare", "--mount", "sh", "-c", ON_A_SMALL_DISK, home, "true"])
+    if trial.returncode:
+        pytest.skip("no disk can be mounted here; the limit on the size of files stands for it")
+    command = [sys.executable, __file__, str(home), str(times), seed]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", ON_A_SMALL_DISK, home, *command],
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        check=True,
+    )
+    return Counter(json.loads(done.stdout))
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="there is no unshare")
+def test_a_full_disk_leaves_one_build_or_the_other(tmp_path):
+    assert on_a_small_disk(tmp_path / "disk", 1, "0").total() == 2
+
+
+@pytest.mark.long
+def test_any_accident_leaves_one_build_or_the_other(long_run, tmp_path, capsys):
+    """Not for so many minutes, but KILLS times; a fourth of that for each other accident."""
+    kills = int(os.environ.get("KILLS") or 200)
+
+    def kill(moment: Callable) -> Counter:
+        shop, draw = Shop(tmp_path / moment.__name__), random.Random(long_run.seed)
+        became = Counter()
+        while became["old"] + became["new"] < kills / 2:
+            became[suffer(shop, killed, moment, draw)] += 1
+            shop.build()
+        return became
+
+    def harm(accident: Callable) -> Counter:
+        shop, draw = Shop(tmp_path / accident.__name__), random.Random(long_run.seed)
+        became = Counter()
+        for moment in (in_the_build, in_the_publish) * (kills // 8):
+            became[suffer(shop, accident, moment, draw)] += 1
+            shop.build()
+        return became
+
+    with ThreadPoolExecutor(2) as two:
+        jobs = {
+            f"killed {moment.__name__}": two.submit(kill, moment)
+            for moment in (in_the_build, in_the_publish)
+        }
+        jobs |= {
+            accident.__name__: two.submit(harm, accident)
+            for accident in (files_may_not_grow, memory_may_not_grow, folder_is_read_only)
+        }
+        jobs["disk_full"] = two.submit(
+            on_a_small_disk, tmp_path / "disk", kills // 8, long_run.seed
+        )
+    for what, job in jobs.items():
+        with capsys.disabled():
+            print(f"{what}: {dict(job.result())}, each with a recovery")
+
+
+if __name__ == "__main__":
+    shop, draw = Shop(Path(sys.argv[1]) / "home"), random.Random(sys.argv[3])
+    became = Counter()
+    for moment in (in_the_build, in_the_publish) * int(sys.argv[2]):
+        became[suffer(shop, disk_full, moment, draw)] += 1
+        shop.build()
+    print(json.dumps(became))

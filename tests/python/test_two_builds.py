@@ -1,0 +1,204 @@
+"""Two builds at once, and people who have a database open: one line that says so, or a wait."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from customer_loyalty.plugin import InUse, check_warehouse, open_when_free
+from customer_loyalty.publish import MARTS
+from faults import clean
+from test_gate import write
+from warehouse import PROJECT, copy_project, dbt_command, run_dbt
+
+HOLDER = """
+import sys, duckdb
+con = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "read only")
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def opened(path: Path, how: str = "for writing"):
+    """Let another process have a database open; yields the process."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path), how],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        holder.stdout.readline()
+        yield holder
+        holder.stdin.close()
+
+
+def customer_loyalty(
+    *arguments: str, home: Path, **environment: str
+) -> subprocess.CompletedProcess:
+    """Run the package's command as make build does, below a folder."""
+    _, clean_environment = dbt_command(home, "build")
+    clean_environment |= {
+        "DBT_TARGET_PATH": str(home / "target"),
+        "DBT_LOG_PATH": str(home / "logs"),
+        "DBT_PROFILES_DIR": str(home / "profiles"),
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "customer_loyalty", *arguments],
+        cwd=PROJECT,
+        env=clean_environment | environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("how", ["for writing", "read only"])
+def test_who_has_the_working_database_open_is_told_in_one_line(tmp_path, how):
+    working = tmp_path / "loyalty.duckdb"
+    duckdb.connect(str(working)).close()
+    with opened(working, how) as holder:
+        told = f"{working} is in use: process {holder.pid} (python"
+        done = customer_loyalty("build", home=tmp_path)
+        assert done.returncode == os.EX_TEMPFAIL and done.stdout == ""
+        [line] = done.stderr.splitlines()
+        assert line.startswith(f"Error: {told}") and "make build WAIT=60" in line
+        by_dbt = run_dbt(tmp_path, "build")
+        assert by_dbt.exit_code == 2
+        [line] = [line for line in by_dbt.output.splitlines() if "is in use" in line]
+        assert line.strip().startswith(told) and "Traceback" not in by_dbt.output
+
+
+def test_the_wait_ends_when_the_database_is_free_or_the_time_is_over(tmp_path):
+    working = tmp_path / "loyalty.duckdb"
+    duckdb.connect(str(working)).close()
+    with opened(working) as holder:
+        start = time.monotonic()
+        with pytest.raises(InUse):
+            open_when_free(str(working), {}, 0.5)
+        assert 0.5 <= time.monotonic() - start < 5
+        closing = subprocess.Popen(["sh", "-c", f"sleep 0.5; kill {holder.pid}"])
+        open_when_free(str(working), {}, 60).close()
+        assert closing.wait() == 0
+        assert time.monotonic() - start < 30
+
+
+@pytest.mark.parametrize("wait", ["-1", "soon", "nan", "inf"])
+def test_a_wait_is_a_number_of_seconds(tmp_path, wait):
+    duckdb.connect(str(tmp_path / "loyalty.duckdb")).close()
+    for arguments, environment in ((["--wait", wait], {}), ([], {"LOYALTY_WAIT": wait})):
+        done = customer_loyalty("build", *arguments, home=tmp_path, **environment)
+        assert done.returncode == 1
+        assert f"LOYALTY_WAIT must be a number of seconds from 0; found {wait}" in done.stderr
+
+
+def test_what_a_killed_build_spilled_to_disk_goes(tmp_path):
+    working = tmp_path / "loyalty.duckdb"
+    spilled = tmp_path / "loyalty.duckdb.tmp" / "duckdb_temp_storage_DEFAULT-0.tmp"
+    spilled.parent.mkdir()
+    spilled.write_text("rows of somebody")
+    check_warehouse(str(working), "loyalty", {}).close()
+    assert not spilled.parent.exists()
+    # Of one that runs it stays.
+    spilled.parent.mkdir()
+    with opened(working), pytest.raises(InUse):
+        check_warehouse(str(working), "loyalty", {})
+    assert spilled.parent.exists()
+
+
+def test_who_is_in_the_way_of_the_publish_is_told_before_the_build(tmp_path):
+    published = tmp_path / "dashboards.duckdb"
+    with duckdb.connect(str(published)) as con:
+        con.execute(
+            "create schema marts; create table marts.published_build as select 1 as build_id"
+        )
+    with opened(published):
+        done = customer_loyalty("build", home=tmp_path)
+        assert done.returncode == 1 and done.stdout == ""
+        assert "somebody has the published database open for writing" in done.stderr
+    (tmp_path / "dashboards.duckdb.wal").touch()
+    done = customer_loyalty("build", home=tmp_path)
+    assert done.returncode == 1 and "remove the .wal file" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def build_ids(output: str) -> list[str]:
+    return re.findall(r"^[\d:]+ +PUBLISHED: .*, build (\S+)$", output, re.MULTILINE)
+
+
+def test_of_two_builds_at_once_one_waits_or_is_refused(tmp_path):
+    """The first, one that waits for it, and one that does not; all by plain dbt."""
+    command, environment = dbt_command(tmp_path, "build", vars=write(tmp_path / "data", clean()))
+    run = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
+    with subprocess.Popen(command, env=environment, **run) as first:
+        working = tmp_path / "loyalty.duckdb"
+        while first.poll() is None and not working.exists():
+            time.sleep(0.01)
+        targets = [["--target-path", str(tmp_path / name)] for name in ("second", "third")]
+        second = subprocess.Popen(
+            [*command, *targets[0]], env=environment | {"LOYALTY_WAIT": "300"}, **run
+        )
+        third = subprocess.run([*command, *targets[1]], env=environment, check=False, **run)
+        assert third.returncode == 2, third.stdout
+        assert f"is in use: process {first.pid} " in third.stdout
+        outputs = [first.communicate()[0], second.communicate()[0]]
+    assert first.returncode == second.returncode == 0, outputs
+    [[old], [new]] = map(build_ids, outputs)
+    with duckdb.connect(str(tmp_path / "dashboards.duckdb"), read_only=True) as con:
+        assert con.execute("select build_id from marts.published_build").fetchall() == [(new,)]
+    assert (tmp_path / f"dashboards.{old}.duckdb").exists()
+
+
+def test_two_checkouts_publish_one_after_the_other(tmp_path):
+    """Into one file, from the same data with other settings: what is there is of one of them."""
+    copy = copy_project(tmp_path / "copy")
+    raw = write(tmp_path / "data", clean())
+    windows = {"a": 30, "b": 90}
+    builds = []
+    for (name, window), project in zip(windows.items(), (PROJECT, copy), strict=True):
+        command, environment = dbt_command(
+            tmp_path / name,
+            "build",
+            vars=raw | {"activity_window_days": window},
+            project=project,
+        )
+        environment["LOYALTY_PUBLISHED"] = str(tmp_path / "shared.duckdb")
+        builds.append(
+            subprocess.Popen(
+                command,
+                env=environment,
+                cwd=project,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+            )
+        )
+    outputs = [build.communicate()[0] for build in builds]
+    assert [build.returncode for build in builds] == [0, 0], outputs
+    ids = [build_ids(output)[0] for output in outputs]
+
+    def marts(path: Path) -> list:
+        with duckdb.connect(str(path), read_only=True) as con:
+            return [con.execute(f"select * from marts.{mart}").fetchall() for mart in MARTS]
+
+    def working(name: str) -> list:
+        with duckdb.connect(str(tmp_path / name / "loyalty.duckdb"), read_only=True) as con:
+            return [
+                con.execute(f"select * from marts.{mart} order by all").fetchall() for mart in MARTS
+            ]
+
+    published = tmp_path / "shared.duckdb"
+    with duckdb.connect(str(published), read_only=True) as con:
+        [(last,)] = con.execute("select build_id from marts.published_build").fetchall()
+    assert last in ids
+    [other] = set(ids) - {last}
+    beside = tmp_path / f"shared.{other}.duckdb"
+    for path, build_id in ((published, last), (beside, other)):
+        assert marts(path) == working("ab"[ids.index(build_id)])
