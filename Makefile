@@ -35,11 +35,14 @@ build: $(VENV)/.runtime profiles.yml ## build and publish: make build [RAW_DATA=
 test: lint ## prove it: lint, then every test
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-# Not part of make test: each long test draws afresh for so many minutes, or repeats what SEED names.
+# Not part of make test: random mixtures of faults for so many minutes, builds that are killed or suffer otherwise, and
+# builds in a row; what is random is drawn afresh, or repeats what SEED names.
 .PHONY: test-long
 test-long: export MINUTES := $(value MINUTES)
+test-long: export KILLS := $(value KILLS)
+test-long: export BUILDS := $(value BUILDS)
 test-long: export SEED := $(value SEED)
-test-long: $(VENV)/.dev ## random faults for long: make test-long [MINUTES=20] [SEED=of a run, or a mixture]
+test-long: $(VENV)/.dev ## faults and accidents for hours: make test-long [MINUTES=20] [KILLS=200] [BUILDS=100] [SEED=of a run]
 	@$(BIN)/python -m pytest -m long
 
 .PHONY: lint

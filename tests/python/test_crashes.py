@@ -46,27 +46,26 @@ class Shop:
     def __init__(self, home: Path):
         self.home = home
         self.published = home / "dashboards.duckdb"
-        self.command, self.environment = dbt_command(
-            home, "build", vars=write(home / "data", clean())
-        )
+        self.vars = write(home / "data", clean())
         self.seconds = 0.0
         self.build()
-        self.marts = self.read_marts(self.published)
+        _, *self.marts = read_published(self.published)
 
-    def start(self) -> subprocess.Popen:
+    def start(self, vars: dict | None = None) -> subprocess.Popen:
+        command, environment = dbt_command(self.home, "build", vars=self.vars | (vars or {}))
         return subprocess.Popen(
-            [sys.executable, "-c", OBEY, *self.command],
-            env=self.environment,
+            [sys.executable, "-c", OBEY, *command],
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
         )
 
-    def build(self) -> None:
+    def build(self, vars: dict | None = None) -> None:
         """Build, with no hand at what is there; nothing but databases may be left."""
         start = time.monotonic()
-        process = self.start()
+        process = self.start(vars)
         output, _ = process.communicate(timeout=300)
         self.seconds = time.monotonic() - start
         assert process.returncode == 0, output
@@ -86,15 +85,18 @@ class Shop:
                         " cross join marts.published_build"
                     ).fetchall()
                     assert rows == (told or 0), (path, mart)
-        assert self.read_marts(self.published) == self.marts
-        with duckdb.connect(str(self.published), read_only=True) as con:
-            [(build_id,)] = con.execute("select build_id from marts.published_build").fetchall()
+        [[(build_id, *_)], *marts] = read_published(self.published)
+        assert marts == self.marts
         return build_id
 
-    @staticmethod
-    def read_marts(path: Path) -> list[list[tuple]]:
-        with duckdb.connect(str(path), read_only=True) as con:
-            return [con.execute(f"select * from marts.{mart}").fetchall() for mart in MARTS]
+
+def read_published(path: Path) -> list[list[tuple]]:
+    """Return the rows of ``published_build``, then those of each mart."""
+    with duckdb.connect(str(path), read_only=True) as con:
+        return [
+            con.execute(f"select * from marts.{table}").fetchall()
+            for table in ("published_build", *MARTS)
+        ]
 
 
 # --- accidents: what is done to a build that runs, and how it is undone ---------------------------

@@ -8,7 +8,8 @@ import stat
 import subprocess
 import sys
 import threading
-from datetime import datetime
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -23,23 +24,24 @@ from faults import clean
 from test_gate import write
 from warehouse import copy_project, run_dbt
 
-B1, B2, B3, B4 = (f"{number:08x}-0000-4000-8000-000000000000" for number in range(1, 5))
+IDS = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(1, 100)]
+B1, B2, B3, B4, *_ = IDS
 
 
 def row_of(build_id: str, minute: int = 0) -> dict:
     return {
         "build_id": ("varchar", build_id),
-        "published_at": ("timestamp", datetime(2025, 1, 31, 12, minute)),
+        "published_at": ("timestamp", datetime(2025, 1, 31, 12) + timedelta(minutes=minute)),
     }
 
 
 ROW = row_of(B1)
 
 
-@pytest.fixture
-def warehouse(tmp_path):
+@contextmanager
+def working_database(path: Path):
     """A working database with marts of one column."""
-    with duckdb.connect(str(tmp_path / "loyalty.duckdb")) as con:
+    with duckdb.connect(str(path)) as con:
         con.execute("create schema marts; create schema quality")
         for table in publish.QUALITY:
             con.execute(f"create table quality.{table} as select 'rule' as rule")
@@ -48,11 +50,25 @@ def warehouse(tmp_path):
         yield con
 
 
+@pytest.fixture
+def warehouse(tmp_path):
+    with working_database(tmp_path / "loyalty.duckdb") as con:
+        yield con
+
+
 def put(warehouse, target: Path, row: dict = ROW, keep: int = 0) -> None:
     """Publish what the working database has."""
     replace_file(
         target, partial(write_marts, warehouse, row), keep, target.with_name("loyalty.duckdb")
     )
+
+
+def publish_build(warehouse, target: Path, number: int, keep: int = 3) -> Path:
+    """Publish a build by which each mart has its number."""
+    for mart in MARTS:
+        warehouse.execute(f"update marts.{mart} set number = ?", [number])
+    put(warehouse, target, row_of(IDS[number], number), keep)
+    return target
 
 
 def read(path: Path, sql: str) -> list[tuple]:
@@ -235,9 +251,8 @@ def test_a_link_stays_a_link(warehouse, tmp_path):
 
 
 def publish_four(warehouse, target: Path, keep: int) -> None:
-    for minute, build_id in enumerate((B1, B2, B3, B4)):
-        warehouse.execute("update marts.nps set number = ?", [minute])
-        put(warehouse, target, row_of(build_id, minute), keep)
+    for number in range(4):
+        publish_build(warehouse, target, number, keep)
 
 
 def kept(target: Path) -> list[str]:

@@ -1,0 +1,52 @@
+"""The same data gives the same marts, whatever the clock and the zone of the machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from test_crashes import read_published
+from warehouse import dbt_command
+
+# Every clock of a process, DuckDB's too; the wheel has it for this platform only.
+FAKED = platform.system() == "Linux" and platform.machine() == "x86_64"
+
+
+@pytest.mark.skipif(not FAKED, reason="no clock can be faked here")
+@pytest.mark.parametrize(
+    ("clock", "zone"),
+    [
+        # The month ends while the build runs.
+        ("2026-01-31 23:59:57", "UTC"),
+        ("2028-02-29 12:00:00", "America/St_Johns"),
+        # A new year that has not come in UTC yet.
+        ("2027-01-01 00:00:01", "Pacific/Kiritimati"),
+    ],
+)
+def test_the_clock_of_a_build_changes_no_mart(tmp_path, demo_build, clock, zone):
+    library = (
+        Path(find_spec("libfaketime").origin).parent / "vendor/libfaketime/src/libfaketime.so.1"
+    )
+    command, environment = dbt_command(tmp_path, "build")
+    environment |= {
+        "TZ": zone,
+        "LD_PRELOAD": str(library),
+        "FAKETIME": f"@{clock}",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    done = subprocess.run(
+        command, env=environment, capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stdout
+    build, *marts = read_published(tmp_path / "dashboards.duckdb")
+    [_, *others] = read_published(Path(demo_build.published))
+    assert all(marts) and marts == others
+    began = datetime.fromisoformat(clock).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    published_at = build[0][1].replace(tzinfo=UTC)
+    assert began < published_at < began + timedelta(hours=1)
