@@ -131,30 +131,38 @@ def check_target(target: Path, working: Path | None = None) -> None:
 
     working: the working database, which must be another one.
     """
+    with _told(target):
+        fault = _fault(target, working)
+    if fault:
+        raise PublishFault(fault)
+
+
+def _fault(target: Path, working: Path | None) -> str | None:
     if working and target == working:
-        raise PublishFault(f"{target}: LOYALTY_PUBLISHED and LOYALTY_WAREHOUSE name the same file.")
+        return f"{target}: LOYALTY_PUBLISHED and LOYALTY_WAREHOUSE name the same file."
     if target.stem.lower() in SCHEMAS:
-        raise PublishFault(
+        return (
             f"{target}: a database called {target.stem} is ambiguous beside a schema of that name."
             " Give LOYALTY_PUBLISHED another file name."
         )
     if target.is_dir():
-        raise PublishFault(f"{target}: LOYALTY_PUBLISHED names a folder. Name a file.")
+        return f"{target}: LOYALTY_PUBLISHED names a folder. Name a file."
     if _wal(target).exists():
-        raise PublishFault(
+        return (
             f"{_wal(target)}: somebody opened the published database for writing. Close that"
             " connection (readers open it read-only), or remove the .wal file, and try again."
         )
     if target.exists() and _is_written_to(target):
-        raise PublishFault(
+        return (
             f"{target}: somebody has the published database open for writing. Close that connection"
             " (readers open it read-only), and try again."
         )
     if target.exists() and target.stat().st_size and not last_build(target):
-        raise PublishFault(
+        return (
             f"{target}: is there, and is no published database. Move it away, or give"
             " LOYALTY_PUBLISHED another file name."
         )
+    return None
 
 
 @contextmanager

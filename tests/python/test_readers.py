@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from customer_loyalty.published_file import roll_back
 from test_crashes import Shop, read_published
 from test_publish import publish_build, working_database
 
@@ -62,6 +63,9 @@ def test_readers_see_one_build_or_the_next(tmp_path):
             for number in range(1, 21):
                 whole.add(fingerprint(publish_build(con, published, number)))
                 time.sleep(0.1)
+                if number % 5 == 0:
+                    roll_back(published)
+                    assert fingerprint(published) in whole
     assert not errors and set(seen) <= whole and len(seen) > 2, (errors, seen)
 
 
