@@ -397,6 +397,7 @@ def test_only_a_whole_build_publishes(dbt, tmp_path):
         run = dbt(*command, vars=folder)
         assert run.exit_code == 0, run.output
         assert "NOT PUBLISHED: " in run.output and told in run.output, run.output
+        assert "Run make build (or dbt build) with the same settings." in run.output
     assert published.read_bytes() == before
 
     run = dbt("build", vars=folder, unit_tests=True)
