@@ -320,13 +320,7 @@ def run_dbt(
     home.mkdir(parents=True, exist_ok=True)
     warehouse = warehouse or home / "loyalty.duckdb"
     published = published or home / "dashboards.duckdb"
-    environment = {k: v for k, v in os.environ.items() if k not in _foreign_settings()}
-    environment |= {
-        "LOYALTY_WAREHOUSE": str(warehouse),
-        "LOYALTY_PUBLISHED": str(published),
-        "NO_COLOR": "1",
-        **(env or {}),
-    }
+    databases = {"LOYALTY_WAREHOUSE": str(warehouse), "LOYALTY_PUBLISHED": str(published)}
     command = [str(Path(sys.executable).with_name("dbt")), *args, *_folders(home, project)]
     if args[0] == "build" and not unit_tests:
         command += ["--exclude-resource-type", "unit_test"]
@@ -335,7 +329,7 @@ def run_dbt(
     done = subprocess.run(
         command,
         cwd=cwd or project,
-        env=environment,
+        env=environment() | databases | (env or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -343,6 +337,12 @@ def run_dbt(
         check=False,
     )
     return DbtRun(done.returncode, done.stdout, str(warehouse), str(published))
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a command, without the settings of whoever runs the tests."""
+    own = {k: v for k, v in os.environ.items() if k not in _foreign_settings()}
+    return own | {"NO_COLOR": "1"}
 
 
 def copy_project(copy: Path) -> Path:
