@@ -51,8 +51,8 @@ def main() -> None:
 def build(raw_data: str, vars_json: str, wait: str, relative_to: Path) -> None:
     """Run dbt build in the current folder and sum up what it published.
 
-    Exits as dbt does: 0 means published, 1 a closed gate or a failed test, 2 that dbt could not
-    run; and 75, before anything was done, where the working database is in use.
+    Exits as dbt does: 0 means published, 1 a closed gate, a failed test or a refusal, 2 that dbt
+    could not run; and 75, before anything was done, where the working database is in use.
     """
     if not Path("dbt_project.yml").is_file():
         raise click.ClickException(f"{Path.cwd()} is no dbt project: change to the checkout first.")
@@ -63,10 +63,15 @@ def build(raw_data: str, vars_json: str, wait: str, relative_to: Path) -> None:
     see_that_nobody_is_in_the_way(os.environ["LOYALTY_WAREHOUSE"], os.environ["LOYALTY_PUBLISHED"])
     # dbt reads YAML, which knows some escapes and numbers of JSON as others, or not at all.
     vars_yaml = yaml.safe_dump(variables, default_flow_style=True, width=sys.maxsize)
+    published = Path(os.environ["LOYALTY_PUBLISHED"])
+    before = last_build(published)
     # Unit tests judge the SQL, not the data: once in `make test`, not again with every build.
     code = run_dbt("build", "--vars", vars_yaml, "--exclude-resource-type", "unit_test")
+    if code == 0 and last_build(published) == before:
+        # Options of dbt in the environment, such as DBT_EMPTY, made it a part of a build.
+        code = 1
     if code == 0:
-        click.echo(summarise(os.environ["LOYALTY_PUBLISHED"]))
+        click.echo(summarise(str(published)))
     sys.exit(code)
 
 

@@ -5,8 +5,10 @@
 
 {# The reason why this run does not publish, in a few words; none where it does. #}
 {% macro not_published_because() -%}
-    {%- if flags.WHICH == 'retry' -%}
-        {{ return('dbt retry runs a part of a build') }}
+    {%- set retry = 'dbt retry runs a part of a build, what failed or was skipped' -%}
+    {#- dbt retry passes for the command that it repeats, with nothing selected. -#}
+    {%- if not selected_resources -%}
+        {{ return(retry) }}
     {%- elif flags.WHICH != 'build' -%}
         {{ return('dbt ' ~ flags.WHICH ~ ' runs no tests') }}
     {%- elif flags.EMPTY -%}
@@ -24,7 +26,11 @@
     {%- if left_out -%}
         {{ return('the selection leaves out ' ~ left_out | length ~ ' nodes, such as ' ~ left_out | sort | first) }}
     {%- endif -%}
-    {{ return(none) }}
+    {#- In one process with the build before it (dbtRunner), a retry finds selected what that one selected. -#}
+    {%- set staged = run_query(
+        "select count(*) from " ~ staging_ledger() ~ " where staged_by = '" ~ invocation_id ~ "'"
+    ) -%}
+    {{ return(none if staged.rows[0][0] == gate_inputs() | length else retry) }}
 {%- endmacro %}
 
 {#
@@ -91,14 +97,22 @@
             {%- do tell_gate_warnings() -%}
         {%- endif -%}
         {%- set told = failed | selectattr('node.name', 'equalto', 'published_build') | map(attribute='message') | first -%}
+        {%- set reasons = ['the build failed'] if failed else [] -%}
+        {#- Of a build that failed nobody asks whether it was whole, but a retry is told. -#}
+        {%- if not failed or not selected_resources -%}
+            {%- do reasons.append(not_published_because()) -%}
+        {%- endif -%}
+        {%- set reason = reasons | select | join(', and ') -%}
         {%- if told and not modules.re.search('PublishFault|Nothing was published', told) -%}
             {#- No refusal, so it may have come to the rename before it failed. -#}
             {%- do log('The publish broke off: make builds says which build is published.', info=true) -%}
-        {%- elif failed -%}
-            {%- set stays = 'What was published before stays: ' ~ published_path() -%}
-            {%- do log('NOT PUBLISHED: the build failed. ' ~ stays, info=true) -%}
-        {%- elif not_published_because() -%}
-            {%- do log('NOT PUBLISHED: ' ~ not_published_because() ~ '. A whole dbt build publishes.', info=true) -%}
+        {%- elif reason -%}
+            {%- do log(
+                'NOT PUBLISHED: ' ~ reason ~ '. ' ~ ('Mend what failed, then run' if failed else 'Run')
+                ~ ' make build (or dbt build) with the same settings. What was published before stays: '
+                ~ published_path(),
+                info=true
+            ) -%}
         {%- elif ran.get('published_build') == 'success' -%}
             {%- do log('PUBLISHED: ' ~ published_path() ~ ', build ' ~ invocation_id, info=true) -%}
         {%- endif -%}

@@ -202,11 +202,14 @@ def test_make_builds_from_anywhere(tmp_path):
     assert row == ("USD",)
 
 
-def test_a_second_build_publishes_the_same_rows(dbt, demo_build):
-    second = dbt("build", "--threads", "7")
-    assert second.exit_code == 0, second.output
+@pytest.mark.parametrize("threads", ["1", "8"])
+def test_a_build_on_other_threads_publishes_the_same_rows(dbt, demo_build, threads):
+    """In the same order, too; the profile's are 2."""
+    again = dbt("build", "--threads", threads)
+    assert again.exit_code == 0, again.output
+    assert f"Concurrency: {threads} thread" in again.output
     sets = []
-    for run in (demo_build, second):
+    for run in (demo_build, again):
         with duckdb.connect(run.published, read_only=True) as con:
             sets.append([con.execute(f"select * from marts.{mart}").fetchall() for mart in MARTS])
     assert all(sets[0]) and sets[0] == sets[1]

@@ -412,6 +412,7 @@ def test_only_a_whole_build_publishes(dbt, tmp_path):
         run = dbt(*command, vars=folder)
         assert run.exit_code == 0, run.output
         assert "NOT PUBLISHED: " in run.output and told in run.output, run.output
+        assert "Run make build (or dbt build) with the same settings." in run.output
     assert published.read_bytes() == before
 
     run = dbt("build", vars=folder, unit_tests=True)
@@ -438,12 +439,14 @@ def test_a_failing_test_of_a_mart_leaves_the_published_file(tmp_path):
 
     (copy / "tests" / "finds.sql").write_text("select * from {{ ref('customers') }}")
     run = run_dbt(home, "build", vars=folder, project=copy)
-    assert run.exit_code != 0
-    assert "NOT PUBLISHED: the build failed" in run.output
+    assert run.exit_code == 1
+    assert "NOT PUBLISHED: the build failed. Mend what failed, then run make build" in run.output
     retried = run_dbt(home, "retry", project=copy)
-    assert retried.exit_code != 0
+    assert retried.exit_code == 1
+    assert "NOT PUBLISHED: the build failed, and dbt retry runs a part" in retried.output
     (copy / "tests" / "finds.sql").write_text("select * from {{ ref('customers') }} where false")
     retried = run_dbt(home, "retry", project=copy)
     assert retried.exit_code == 0, retried.output
-    assert "NOT PUBLISHED: " in retried.output
+    assert "NOT PUBLISHED: dbt retry runs a part of a build" in retried.output
+    assert "Run make build (or dbt build) with the same settings." in retried.output
     assert Path(run.published).read_bytes() == before

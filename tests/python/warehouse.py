@@ -319,14 +319,12 @@ def run_dbt(
     """
     warehouse = warehouse or home / "loyalty.duckdb"
     published = published or home / "dashboards.duckdb"
-    command, environment = dbt_command(
-        home, *args, vars=vars, project=project, unit_tests=unit_tests
-    )
-    environment |= {"LOYALTY_WAREHOUSE": str(warehouse), "LOYALTY_PUBLISHED": str(published)}
+    command, own = dbt_command(home, *args, vars=vars, project=project, unit_tests=unit_tests)
+    own |= {"LOYALTY_WAREHOUSE": str(warehouse), "LOYALTY_PUBLISHED": str(published)}
     done = subprocess.run(
         command,
         cwd=cwd or project,
-        env=environment | (env or {}),
+        env=own | (env or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -344,18 +342,22 @@ def dbt_command(
     unit_tests: bool = False,
 ) -> tuple[list[str], dict[str, str]]:
     """Return a dbt command that writes below home only, and its environment: see run_dbt."""
-    environment = {k: v for k, v in os.environ.items() if k not in _foreign_settings()}
-    environment |= {
+    databases = {
         "LOYALTY_WAREHOUSE": str(home / "loyalty.duckdb"),
         "LOYALTY_PUBLISHED": str(home / "dashboards.duckdb"),
-        "NO_COLOR": "1",
     }
     command = [str(Path(sys.executable).with_name("dbt")), *args, *_folders(home, project)]
     if args[0] == "build" and not unit_tests:
         command += ["--exclude-resource-type", "unit_test"]
     if vars:
         command += ["--vars", json.dumps(vars)]
-    return command, environment
+    return command, environment() | databases
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a command, without the settings of whoever runs the tests."""
+    own = {k: v for k, v in os.environ.items() if k not in _foreign_settings()}
+    return own | {"NO_COLOR": "1"}
 
 
 def copy_project(copy: Path) -> Path:
