@@ -349,6 +349,9 @@ def validate_left(con: Any, run: Run, results: list[Result]) -> list[Result]:
                 judge = judge_of(passed_table(name))
                 judged |= _judge(judge, name, suite, run.parameters(name))
         distributions = _judge_distributions(con, run, judge_of(DISTRIBUTIONS), results)
+    # One check, of this run, though what came may have been judged by another where models are run
+    # one by one.
+    results = [replace(one, run_id=run.run_id, checked_at=run.checked_at) for one in results]
     return [
         replace(one, left_success=judged[one.rule][0], left_unexpected_count=judged[one.rule][1])
         if one.rule in judged

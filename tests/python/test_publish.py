@@ -210,6 +210,20 @@ def test_what_would_end_badly_is_refused(warehouse, tmp_path):
         put(warehouse, target)
 
 
+def test_somebody_who_comes_while_the_new_file_is_written_is_seen(warehouse, tmp_path):
+    target = tmp_path / "published.duckdb"
+    put(warehouse, target)
+    before = target.read_bytes()
+
+    def write_slowly(new: Path) -> None:
+        write_marts(warehouse, row_of(B2), new)
+        (tmp_path / "published.duckdb.wal").touch()
+
+    with pytest.raises(PublishFault, match=r"remove the \.wal file"):
+        replace_file(target, write_slowly, 3)
+    assert target.read_bytes() == before and files_of(target) == [target.name, f"{target.name}.wal"]
+
+
 WRITER = "import sys, duckdb; con = duckdb.connect(sys.argv[1]); print(); sys.stdin.read()"
 
 
