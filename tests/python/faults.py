@@ -5,11 +5,15 @@ Each is what somebody's export really does. A fault is written into one row of c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
+
+PLACE = 4
+"""The first of the rows that no other row refers to."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fault:
     """A fault in one row: its name for people, and which rules find it.
 
@@ -31,6 +35,37 @@ class Fault:
         again = {column: value.format(rows[-1][column]) for column, value in self.change.items()}
         rows.append(rows[-1] | again)
         return {len(rows), len(rows) + 1}
+
+
+def write(faults: Iterable[Fault], raw: dict[str, list[dict]]) -> dict[Fault, set[int]]:
+    """Write each fault into a row of its own, and return the file's rows that it breaks."""
+    places = {name: count(PLACE) for name in raw}
+    return {fault: fault.write(raw, next(places[fault.input])) for fault in faults}
+
+
+def together(
+    faults: Iterable[Fault], alike: Callable[[Fault], object] = lambda fault: None
+) -> list[tuple[Fault, ...]]:
+    """Put faults together that one run can judge: five, as a refusal tells, no two by one rule.
+
+    So a rule that finds one row too many, or another's, is seen as where each fault is alone.
+    alike: what the faults of a run have in common.
+    """
+    runs: list[list[Fault]] = []
+    for fault in faults:
+        for run in runs:
+            rules = {rule for one in run for rule in one.rules}
+            if len(run) < 5 and alike(run[0]) == alike(fault) and rules.isdisjoint(fault.rules):
+                run.append(fault)
+                break
+        else:
+            runs.append([fault])
+    return [tuple(run) for run in runs]
+
+
+def names(faults: Iterable[Fault]) -> str:
+    """Return the names of faults."""
+    return "; ".join(fault.name for fault in faults)
 
 
 def clean(rows: int = 39) -> dict[str, list[dict]]:

@@ -1,17 +1,23 @@
-"""The catalogue of faults: each alone in clean inputs, through the whole of the gate."""
+"""The catalogue of faults: each found in its row and alone, through the whole of the gate."""
 
 from __future__ import annotations
 
 import pytest
 
-from customer_loyalty import gate
+from customer_loyalty import gate, rules
 from customer_loyalty.contract import INPUTS
-from faults import FAULTS, clean
+from faults import FAULTS, clean, names, together, write
 from test_gate import RUN
 from warehouse import open_marts, rows_of
 
-PLACE = 4
-"""A row that no other row refers to."""
+ROWS = 500
+"""So many that of an input all that ``together`` puts together may be left out: a hundredth."""
+ACTIONS = {
+    rule["meta"]["rule"]: rule["meta"]["action"]
+    for name in INPUTS
+    for rule in rules.load_suite(name)["expectations"]
+}
+"""What a broken rule does, by its name."""
 
 
 def upper_floors(project, settings=None) -> list:
@@ -20,26 +26,35 @@ def upper_floors(project, settings=None) -> list:
     return [one for one in project.sql(settings or {}) if one.relation.split(".")[-2] in schemas]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "_"))
-def test_a_fault_is_found_where_it_is_and_done_with_as_its_rule_says(project, refusal_sql, fault):
-    raw = clean()
-    rows = fault.write(raw, PLACE)
+@pytest.mark.parametrize(
+    "faults", together(FAULTS, alike=lambda fault: ACTIONS[fault.rules[0]]), ids=names
+)
+def test_a_fault_is_found_where_it_is_and_done_with_as_its_rule_says(project, refusal_sql, faults):
+    raw = clean(ROWS)
+    broken = write(faults, raw)
 
     with open_marts(upper_floors(project), raw, run=RUN) as con:
         results = {one["rule"]: one for one in rows_of(con, "from quality.gx_validation_results")}
         refusal = [text for (text,) in con.execute(refusal_sql).fetchall()]
-        judged_by = results[fault.rules[0]]
-        assert {rule for rule, one in results.items() if not one["success"]} == set(fault.rules)
-        assert judged_by["unexpected_count"] == len(rows)
-        assert judged_by["input"] == fault.input
-        assert judged_by["element_count"] == len(raw[fault.input])
-        for row in rows:
-            assert f"{fault.input}.csv row {row}" in judged_by["examples"]
-        assert bool(refusal) == (judged_by["action"] == "stop")
-        if refusal:
-            assert fault.rules[0] in refusal[0] and judged_by["remedy"] in refusal[0]
-        quarantined = rows if judged_by["action"] == "quarantine" else set()
-        assert_every_row_is_there(con, raw, {fault.input: quarantined})
+        assert {rule for rule, one in results.items() if not one["success"]} == {
+            rule for fault in faults for rule in fault.rules
+        }
+        quarantined: dict[str, set[int]] = {}
+        for fault, rows in broken.items():
+            judged_by = results[fault.rules[0]]
+            assert judged_by["unexpected_count"] == len(rows), fault.name
+            assert judged_by["input"] == fault.input, fault.name
+            assert judged_by["element_count"] == len(raw[fault.input]), fault.name
+            for row in rows:
+                assert f"{fault.input}.csv row {row}" in judged_by["examples"], fault.name
+            assert bool(refusal) == (judged_by["action"] == "stop"), fault.name
+            if refusal:
+                assert fault.rules[0] in refusal[0] and judged_by["remedy"] in refusal[0], (
+                    fault.name
+                )
+            if judged_by["action"] == "quarantine":
+                quarantined.setdefault(fault.input, set()).update(rows)
+        assert_every_row_is_there(con, raw, quarantined)
         # What is left breaks nothing that would stop.
         assert not [
             one

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 
 import duckdb
 import pytest
 
+import faults
 from customer_loyalty import gate, rules
 from customer_loyalty.contract import INPUTS
 from faults import FAULTS, clean
@@ -68,10 +68,7 @@ def all_at_once() -> tuple[dict[str, list[dict]], dict[str, set[int]]]:
     """Inputs with every fault in a row of its own, and the rows that break each rule."""
     raw = clean(rows=80)
     expected: dict[str, set[int]] = {}
-    # After the ids that other rows refer to.
-    places = {name: count(4) for name in INPUTS}
-    for fault in FAULTS:
-        broken = fault.write(raw, next(places[fault.input]))
+    for fault, broken in faults.write(FAULTS, raw).items():
         for rule in fault.rules:
             expected.setdefault(rule, set()).update(broken)
     return raw, expected
