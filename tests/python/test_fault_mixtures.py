@@ -7,7 +7,6 @@ is worked out by verdict.py and brute_force.py, which know the input contract an
 from __future__ import annotations
 
 import functools
-import gc
 import random
 import re
 import traceback
@@ -44,15 +43,6 @@ MEASURED = "input_distributions"
 def suites_are_read_once(monkeypatch):
     """Reading YAML would be a fifth of the work."""
     monkeypatch.setattr(gate, "load_suite", load_suite)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def what_dbt_parsed_is_no_garbage(project):
-    """Looking through it for garbage, again and again, would be a tenth."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 # --- what is said and what is done -----------------------------------------------------------
