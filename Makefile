@@ -64,7 +64,7 @@ lint-seeds: $(VENV)/.dev
 .PHONY: lint-sql
 lint-sql: $(VENV)/.dev profiles.yml
 	@mkdir -p warehouse
-	@$(BIN)/sqlfluff lint --disable-progress-bar models tests analyses snapshots
+	@$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 models tests analyses snapshots
 	@$(BIN)/sqlfluff lint --disable-progress-bar --config .sqlfluff-files models/staging/files
 
 # The demo in databases of its own: dbt reads the types of columns from what is built, and nobody's marts are touched.
