@@ -351,7 +351,7 @@ def validate_left(con: Any, run: Run, results: list[Result]) -> list[Result]:
         distributions = _judge_distributions(con, run, judge_of(DISTRIBUTIONS), results)
     # One check, of this run, though what came may have been judged by another where models are run
     # one by one.
-    results = [replace(one, run_id=run.run_id, checked_at=run.checked_at) for one in results]
+    results = [replace(one, run_id=run.run_id, checked_at=run.now) for one in results]
     return [
         replace(one, left_success=judged[one.rule][0], left_unexpected_count=judged[one.rule][1])
         if one.rule in judged
