@@ -30,13 +30,13 @@ FAKED = platform.system() == "Linux" and platform.machine() == "x86_64"
     ],
 )
 def test_the_clock_of_a_build_changes_no_mart(tmp_path, demo_build, clock, zone):
-    library = (
-        Path(find_spec("libfaketime").origin).parent / "vendor/libfaketime/src/libfaketime.so.1"
-    )
+    package = Path(find_spec("libfaketime").origin).parent
     command, environment = dbt_command(tmp_path, "build")
     environment |= {
         "TZ": zone,
-        "LD_PRELOAD": str(library),
+        # Not the whole path, for a blank in it ends a name of LD_PRELOAD.
+        "LD_PRELOAD": "libfaketime.so.1",
+        "LD_LIBRARY_PATH": str(package / "vendor" / "libfaketime" / "src"),
         "FAKETIME": f"@{clock}",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }

@@ -8,7 +8,7 @@ import statistics
 import time
 from collections import Counter
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ def read_on(path: Path, stop, told) -> None:
     """Open, read and close until it is enough; tell what was seen how often, and the errors."""
     seen, errors = Counter(), Counter()
     # As dashboards do, and not so fast that the build has no processor left.
-    while not stop.wait(0.1):
+    while not stop.wait(0.1) and parent_process().is_alive():
         try:
             seen[fingerprint(path)] += 1
         except Exception as error:
