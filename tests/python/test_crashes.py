@@ -36,6 +36,8 @@ OBEY = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1, 0, 0, 0);"
     " os.execv(sys.argv[1], sys.argv[1:])"
 )
+# Seconds after which a build hangs, on a machine that has much else to do too.
+PATIENCE = 900
 # A disk of its own for a command, seen by nobody else and gone with it.
 ON_A_SMALL_DISK = 'mount -t tmpfs -o size=200m tmpfs "$0" && exec "$@"'
 
@@ -66,7 +68,7 @@ class Shop:
         """Build, with no hand at what is there; nothing but databases may be left."""
         start = time.monotonic()
         process = self.start(vars)
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=PATIENCE)
         self.seconds = time.monotonic() - start
         assert process.returncode == 0, output
         kept = re.compile(rf"dashboards\.{BUILD_ID}\.duckdb")
@@ -164,7 +166,7 @@ def suffer(shop: Shop, accident: Callable, moment: Callable, draw: random.Random
     moment(shop, process, draw)
     with accident(shop, process):
         try:
-            output, _ = process.communicate(timeout=120)
+            output, _ = process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             pytest.fail(f"The build hangs: {process.communicate()[0]}")
