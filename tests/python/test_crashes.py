@@ -18,7 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -236,19 +236,16 @@ def test_any_accident_leaves_one_build_or_the_other(long_run, tmp_path, capsys):
 
     with ThreadPoolExecutor(2) as two:
         jobs = {
-            f"killed {moment.__name__}": two.submit(kill, moment)
+            two.submit(kill, moment): f"killed {moment.__name__}"
             for moment in (in_the_build, in_the_publish)
         }
-        jobs |= {
-            accident.__name__: two.submit(harm, accident)
-            for accident in (files_may_not_grow, memory_may_not_grow, folder_is_read_only)
-        }
-        jobs["disk_full"] = two.submit(
-            on_a_small_disk, tmp_path / "disk", kills // 8, long_run.seed
-        )
-    for what, job in jobs.items():
-        with capsys.disabled():
-            print(f"{what}: {dict(job.result())}, each with a recovery")
+        for accident in (files_may_not_grow, memory_may_not_grow, folder_is_read_only):
+            jobs[two.submit(harm, accident)] = accident.__name__
+        disk = two.submit(on_a_small_disk, tmp_path / "disk", kills // 8, long_run.seed)
+        jobs[disk] = "disk_full"
+        for job in as_completed(jobs):
+            with capsys.disabled():
+                print(f"{jobs[job]}: {dict(job.result())}, each with a recovery")
 
 
 if __name__ == "__main__":
