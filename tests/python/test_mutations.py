@@ -177,13 +177,13 @@ MUTATIONS = (
     ),
     Mutation(
         "The published file is written in place: a build that fails leaves half of it new",
-        "customer_loyalty/publish.py",
-        (('new = target.with_name(f"{target.name}.new")', "new = target"),),
+        "customer_loyalty/published_file.py",
+        (('return target.with_name(f"{target.name}.new")', "return target"),),
         "tests/python/test_publish.py::test_a_fault_on_the_way_leaves_the_old_file",
     ),
     Mutation(
         "The new file is copied over the one that dashboards have open",
-        "customer_loyalty/publish.py",
+        "customer_loyalty/published_file.py",
         (("os.replace(new, target)", "shutil.copyfile(new, target)"),),
         "tests/python/test_publish.py::test_readers_keep_their_rights_and_their_old_set",
     ),
