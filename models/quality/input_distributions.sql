@@ -469,26 +469,37 @@ offsets as (
     {% endfor %}
 ),
 
-missing_days as (
+-- The day is a column of its own, so that the join finds it instead of trying every day with every other.
+days_beside as (
 
     select
         empty_days.source_system,
-        {{ first_day_of('month', 'empty_days.day_on') }} as month_start,
-        cast(empty_days.day_on as {{ dbt.type_string() }}) as item,
+        empty_days.day_on,
+        {{ add_days('empty_days.day_on', 'offsets.days_away') }} as beside_on
+    from empty_days
+    cross join offsets
+
+),
+
+missing_days as (
+
+    select
+        days_beside.source_system,
+        {{ first_day_of('month', 'days_beside.day_on') }} as month_start,
+        cast(days_beside.day_on as {{ dbt.type_string() }}) as item,
         {{ ratio('sum(coalesce(daily.things, 0))', 'count(*)') }} as expected,
         min(coalesce(daily.things, 0)) as things,
         count(*) as history
-    from empty_days
-    cross join offsets
+    from days_beside
     inner join every_day as neighbour
         on
-            empty_days.source_system = neighbour.source_system
-            and neighbour.day_on = {{ add_days('empty_days.day_on', 'offsets.days_away') }}
+            days_beside.source_system = neighbour.source_system
+            and days_beside.beside_on = neighbour.day_on
     left join daily
         on
             neighbour.source_system = daily.source_system
             and neighbour.day_on = daily.ordered_on
-    group by empty_days.source_system, empty_days.day_on
+    group by days_beside.source_system, days_beside.day_on
 
 ),
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -265,6 +266,14 @@ def test_what_is_long_ago_was_told(warned):
     raw = shop()
     lose(raw, "raw_orders", "ordered_at", "2024-05-02")
     assert warned(raw) == {}
+
+
+def test_an_order_of_long_ago_costs_no_comparison_of_every_day_with_every_other(warned):
+    raw = shop()
+    raw["raw_orders"][0]["ordered_at"] = "1950-01-02 12:00:00"
+    start = time.process_time()
+    assert warned(raw) == {}
+    assert time.process_time() - start < 15
 
 
 def test_a_source_is_compared_with_itself(warned):
