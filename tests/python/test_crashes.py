@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -133,7 +134,13 @@ def files_may_not_grow(shop: Shop, process: subprocess.Popen) -> Iterator[None]:
 def memory_may_not_grow(shop: Shop, process: subprocess.Popen) -> Iterator[None]:
     with suppress(ProcessLookupError):
         resource.prlimit(process.pid, resource.RLIMIT_AS, (1 << 26, 1 << 26))
-    yield
+    # dbt waits for ever for a thread that could not begin: somebody will end it then.
+    end = threading.Timer(120, process.kill)
+    end.start()
+    try:
+        yield
+    finally:
+        end.cancel()
 
 
 @contextmanager
