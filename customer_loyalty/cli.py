@@ -123,6 +123,11 @@ def database(name: str, default: str, relative_to: Path) -> str:
     return str(absolute(given, relative_to) if given else Path(default).absolute())
 
 
+def published_file(relative_to: Path) -> Path:
+    """The published database itself, where its name is a link to it."""
+    return Path(os.path.realpath(database("LOYALTY_PUBLISHED", PUBLISHED, relative_to)))
+
+
 def absolute(path: str, relative_to: Path) -> Path:
     """A path as its caller means it. Raises ClickException."""
     try:
@@ -162,7 +167,7 @@ def rollback(build_id: str, relative_to: Path) -> None:
 
     The build that it replaces is kept: name it with --build to put it back again.
     """
-    target = Path(os.path.realpath(database("LOYALTY_PUBLISHED", PUBLISHED, relative_to)))
+    target = published_file(relative_to)
     try:
         back, replaced = roll_back(target, build_id or None)
     except Refusal as error:
@@ -177,7 +182,7 @@ def rollback(build_id: str, relative_to: Path) -> None:
 @relative_to_option
 def builds(relative_to: Path) -> None:
     """List the published build, and the earlier ones that make rollback can put back."""
-    target = Path(os.path.realpath(database("LOYALTY_PUBLISHED", PUBLISHED, relative_to)))
+    target = published_file(relative_to)
     published = last_build(target)
     listed = [(published["published_at"], published["build_id"], target)] if published else []
     listed += [(one.published_at, one.build_id, one.path) for one in kept_builds(target)]

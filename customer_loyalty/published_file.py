@@ -83,6 +83,8 @@ def replace_file(
     check_target(target, working)
     with _alone(target), _new_file(target) as new:
         write(new)
+        if _wal(new).exists():
+            raise PublishFault(f"{new}: the new file is not whole. Build again.")
         with new.open("rb") as file:
             os.fsync(file.fileno())
         _swap(target, new, keeps=keep > 0, working=working)

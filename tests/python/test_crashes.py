@@ -186,6 +186,16 @@ def suffer(shop: Shop, accident: Callable, moment: Callable, draw: random.Random
     return "new" if is_new else "old"
 
 
+def suffer_often(home: Path, accident: Callable, times: int, seed: str) -> Counter:
+    """Let each moment have an accident so many times, with a recovery after each."""
+    shop, draw = Shop(home), random.Random(seed)
+    became = Counter()
+    for moment in (in_the_build, in_the_publish) * times:
+        became[suffer(shop, accident, moment, draw)] += 1
+        shop.build()
+    return became
+
+
 def test_an_accident_leaves_one_build_or_the_other(tmp_path):
     shop, draw = Shop(tmp_path), random.Random(0)
     for accident, moment in (
@@ -233,32 +243,22 @@ def test_any_accident_leaves_one_build_or_the_other(long_run, tmp_path, capsys):
             shop.build()
         return became
 
-    def harm(accident: Callable) -> Counter:
-        shop, draw = Shop(tmp_path / accident.__name__), random.Random(long_run.seed)
-        became = Counter()
-        for moment in (in_the_build, in_the_publish) * (kills // 8):
-            became[suffer(shop, accident, moment, draw)] += 1
-            shop.build()
-        return became
-
     with ThreadPoolExecutor(2) as two:
         jobs = {
             two.submit(kill, moment): f"killed {moment.__name__}"
             for moment in (in_the_build, in_the_publish)
         }
         for accident in (files_may_not_grow, memory_may_not_grow, folder_is_read_only):
-            jobs[two.submit(harm, accident)] = accident.__name__
-        disk = two.submit(on_a_small_disk, tmp_path / "disk", kills // 8, long_run.seed)
-        jobs[disk] = "disk_full"
+            home = tmp_path / accident.__name__
+            job = two.submit(suffer_often, home, accident, kills // 8, long_run.seed)
+            jobs[job] = accident.__name__
+        job = two.submit(on_a_small_disk, tmp_path / "disk", kills // 8, long_run.seed)
+        jobs[job] = disk_full.__name__
         for job in as_completed(jobs):
             with capsys.disabled():
                 print(f"{jobs[job]}: {dict(job.result())}, each with a recovery")
 
 
 if __name__ == "__main__":
-    shop, draw = Shop(Path(sys.argv[1]) / "home"), random.Random(sys.argv[3])
-    became = Counter()
-    for moment in (in_the_build, in_the_publish) * int(sys.argv[2]):
-        became[suffer(shop, disk_full, moment, draw)] += 1
-        shop.build()
-    print(json.dumps(became))
+    disk, times, seed = sys.argv[1:]
+    print(json.dumps(suffer_often(Path(disk) / "home", disk_full, int(times), seed)))

@@ -22,6 +22,7 @@ from customer_loyalty.publish import MARTS, write_marts
 from customer_loyalty.published_file import PublishFault, kept_builds, replace_file, roll_back
 from faults import clean
 from test_gate import write
+from test_two_builds import opened
 from warehouse import copy_project, run_dbt
 
 IDS = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(1, 100)]
@@ -224,20 +225,12 @@ def test_somebody_who_comes_while_the_new_file_is_written_is_seen(warehouse, tmp
     assert target.read_bytes() == before and files_of(target) == [target.name, f"{target.name}.wal"]
 
 
-WRITER = "import sys, duckdb; con = duckdb.connect(sys.argv[1]); print(); sys.stdin.read()"
-
-
 def test_nothing_is_published_under_a_writer(warehouse, tmp_path):
     """Who has the file open for writing would write to the new one's log."""
     target = tmp_path / "published.duckdb"
     put(warehouse, target)
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as writer:
-        writer.stdout.readline()
-        with pytest.raises(PublishFault, match="open for writing"):
-            put(warehouse, target)
-        writer.stdin.close()
+    with opened(target), pytest.raises(PublishFault, match="open for writing"):
+        put(warehouse, target)
     put(warehouse, target)
 
 
