@@ -62,8 +62,30 @@
     {%- endif -%}
 {%- endmacro %}
 
-{% macro published_path() -%}
+{# Where the published marts are: the path of a database, or words. #}
+{% macro published_place() -%}
+    {{ return(adapter.dispatch('published_place', 'customer_loyalty')()) }}
+{%- endmacro %}
+
+{% macro default__published_place() -%}
+    {{ return('schema marts of ' ~ (target.dbname or target.database or target.host)) }}
+{%- endmacro %}
+
+{% macro duckdb__published_place() -%}
     {{ return(env_var('LOYALTY_PUBLISHED', 'warehouse/published.duckdb')) }}
+{%- endmacro %}
+
+{# The command that builds, checks and publishes. #}
+{% macro build_command() -%}
+    {{ return(adapter.dispatch('build_command', 'customer_loyalty')()) }}
+{%- endmacro %}
+
+{% macro default__build_command() -%}
+    {{ return('make build TARGET=' ~ target.name) }}
+{%- endmacro %}
+
+{% macro duckdb__build_command() -%}
+    {{ return('dbt build') }}
 {%- endmacro %}
 
 {# Hook of published_build: tells its Python what only Jinja knows. #}
@@ -73,15 +95,17 @@
     {%- if not reason -%}
         {%- do check_that_the_publish_comes_last() -%}
     {%- endif -%}
-    create or replace temp table this_build as
+    {%- set build %}
     select
         '{{ invocation_id }}' as build_id,
         {{ text_literal(reason) }} as not_published_because,
         '{{ enabled_sources() | join(",") }}' as sources,
         {{ text_literal(setting('raw_data')) }} as raw_data,
         '{{ setting("reporting_currency") }}' as reporting_currency,
-        {{ text_literal(published_path()) }} as published_path,
+        {{ text_literal(published_place()) }} as published_path,
         {{ setting('keep_published') }} as keep_published
+    {%- endset %}
+    {{- remember('this_build', build) }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -109,21 +133,27 @@
         {%- elif reason -%}
             {%- do log(
                 'NOT PUBLISHED: ' ~ reason ~ '. ' ~ ('Mend what failed, then run' if failed else 'Run')
-                ~ ' make build (or dbt build) with the same settings. What was published before stays: '
-                ~ published_path(),
+                ~ ' ' ~ ('make build (or dbt build)' if build_command() == 'dbt build' else build_command()) ~ ' with the same settings. What was published before stays: '
+                ~ published_place(),
                 info=true
             ) -%}
         {%- elif ran.get('published_build') == 'success' -%}
-            {%- do log('PUBLISHED: ' ~ published_path() ~ ', build ' ~ invocation_id, info=true) -%}
+            {%- do log('PUBLISHED: ' ~ published_place() ~ ', build ' ~ invocation_id, info=true) -%}
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
 
 {# Says which rules of action warn are broken, and which rows were left out, and why. #}
 {% macro tell_gate_warnings() -%}
-    {%- set results = adapter.get_relation(target.database, 'quality', 'gx_validation_results') -%}
+    {%- set results = quality_relation('gx_validation_results') -%}
     {#- One row of each is enough for what is told with every build. -#}
-    {%- set example = "regexp_replace(examples, '\\); .*', ') and others')" -%}
+    {%- set example -%}
+        case
+            when position('); ' in examples) > 0
+                then substring(examples, 1, position('); ' in examples)) || ' and others'
+            else examples
+        end
+    {%- endset -%}
     {%- set warnings = run_query(
         "select " ~ broken_rule_in_words(example) ~ " from " ~ results
         ~ " where not success and action = 'warn' order by input, rule"
@@ -131,14 +161,14 @@
     {%- for warning in warnings.rows -%}
         {%- do log('WARNING: ' ~ warning[0], info=true) -%}
     {%- endfor -%}
-    {%- set summary = adapter.get_relation(target.database, 'quality', 'input_summary') -%}
+    {%- set summary = quality_relation('input_summary') -%}
     {%- set inputs = run_query(
         "select input, rows_left_out, rows_in, reasons from " ~ summary ~ " where rows_left_out > 0 order by input"
     ) -%}
     {%- for row in inputs.rows -%}
         {%- do log(
             'QUARANTINE: ' ~ row[1] ~ ' of ' ~ row[2] ~ ' rows of ' ~ row[0] ~ ' left out (' ~ row[3]
-            ~ '), see quality.quarantined_' ~ row[0],
+            ~ '), see ' ~ generate_schema_name('quality') ~ '.quarantined_' ~ row[0],
             info=true
         ) -%}
     {%- endfor -%}

@@ -8,6 +8,18 @@
     {{ return(adapter.dispatch('trim_text', 'customer_loyalty')(text)) }}
 {%- endmacro %}
 
+{# The code points that are trimmed: U+0009 to U+000D, U+001C to U+0020, U+0085, and Unicode's category Z. #}
+{% macro white_space_codes() -%}
+    {{ return(
+        '0009 000a 000b 000c 000d 001c 001d 001e 001f 0020 0085 00a0 1680 2000 2001 2002 2003 2004 2005 2006 2007 2008 '
+        '2009 200a 2028 2029 202f 205f 3000'.split()
+    ) }}
+{%- endmacro %}
+
+{% macro default__trim_text(text) -%}
+    nullif(trim(both U&'\{{ white_space_codes() | join("\\") }}' from {{ text }}), '')
+{%- endmacro %}
+
 {% macro duckdb__trim_text(text) -%}
     {%- set space = '[\\t-\\r\\x1c-\\x20\\x{85}\\p{Z}]' -%}
     {#- Few values have any: looking first is several times faster than trimming all. -#}
@@ -21,36 +33,37 @@
     )
 {%- endmacro %}
 
-{# Whether all of `text` matches a regular expression (POSIX style, no look-around). #}
+{% macro spark__trim_text(text) -%}
+    nullif(trim(both '\u{{ white_space_codes() | join("\\u") }}' from {{ text }}), '')
+{%- endmacro %}
+
+{# Whether all of `text` matches a regular expression (POSIX style, no look-around, no backslash). #}
 {% macro matches(text, pattern) -%}
     {{ return(adapter.dispatch('matches', 'customer_loyalty')(text, pattern)) }}
 {%- endmacro %}
 
 {% macro default__matches(text, pattern) -%}
-    ({{ text }} ~ '^({{ pattern }})$')
+    regexp_like({{ text }}, '^({{ pattern }})$')
 {%- endmacro %}
 
 {% macro duckdb__matches(text, pattern) -%}
     regexp_full_match({{ text }}, '{{ pattern }}')
 {%- endmacro %}
 
+{# PostgreSQL has regexp_like from 15 on. #}
+{% macro postgres__matches(text, pattern) -%}
+    ({{ text }} ~ '^({{ pattern }})$')
+{%- endmacro %}
+
 {# A plain number: digits, a point. Digits that the type can't hold make it NULL; zeros beyond the scale are no loss. #}
 {% macro text_to_decimal(text, precision, scale) -%}
     {%- set whole = '[0-9]{1,' ~ (precision - scale) ~ '}([.][0-9]{0,' ~ scale ~ '}0*)?' -%}
     {%- set pattern = '[+-]?0*(' ~ whole ~ '|[.][0-9]{1,' ~ scale ~ '}0*)' -%}
-    {{ return(adapter.dispatch('text_to_decimal', 'customer_loyalty')(text, pattern, precision, scale)) }}
-{%- endmacro %}
-
-{% macro default__text_to_decimal(text, pattern, precision, scale) -%}
     case when {{ matches(text, pattern) }} then cast({{ text }} as decimal({{ precision }}, {{ scale }})) end
 {%- endmacro %}
 
 {# A whole number; 9.0 is 9. #}
 {% macro text_to_integer(text) -%}
-    {{ return(adapter.dispatch('text_to_integer', 'customer_loyalty')(text)) }}
-{%- endmacro %}
-
-{% macro default__text_to_integer(text) -%}
     case
         when {{ matches(text, '[+-]?0*[0-9]{1,9}([.]0*)?') }}
             then cast(cast({{ text }} as decimal(10, 0)) as integer)
@@ -62,28 +75,69 @@
     {{ return('([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}') }}
 {%- endmacro %}
 
-{# An ISO 8601 calendar date, YYYY-MM-DD; midnight after it (as Parquet writers do) is no loss. #}
-{% macro text_to_date(text) -%}
-    {{ return(adapter.dispatch('text_to_date', 'customer_loyalty')(text)) }}
+{# Whether a text that begins as an ISO day does begins with a day of the calendar. #}
+{% macro is_calendar_day(text) -%}
+    {%- set year = 'cast(substring(' ~ text ~ ', 1, 4) as integer)' -%}
+    {%- set month = 'cast(substring(' ~ text ~ ', 6, 2) as integer)' -%}
+    {%- set day = 'cast(substring(' ~ text ~ ', 9, 2) as integer)' -%}
+    (
+        {{ month }} between 1 and 12
+        and {{ day }} between 1 and case
+            when {{ month }} in (4, 6, 9, 11) then 30
+            when {{ month }} != 2 then 31
+            when (mod({{ year }}, 4) = 0 and mod({{ year }}, 100) != 0) or mod({{ year }}, 400) = 0 then 29
+            else 28
+        end
+    )
 {%- endmacro %}
 
-{% macro duckdb__text_to_date(text) -%}
+{# An ISO 8601 calendar date, YYYY-MM-DD; midnight after it (as Parquet writers do) is no loss. #}
+{% macro text_to_date(text) -%}
+    {{ return(adapter.dispatch('text_to_date', 'customer_loyalty')(
+        text, iso_day() ~ '([ T]00:00(:00([.]0+)?)?)?'
+    )) }}
+{%- endmacro %}
+
+{% macro default__text_to_date(text, pattern) -%}
     case
-        when {{ matches(text, iso_day() ~ '([ T]00:00(:00([.]0+)?)?)?') }}
-            then try_cast(left({{ text }}, 10) as date)
+        when {{ matches(text, pattern) }}
+            then case when {{ is_calendar_day(text) }} then cast(substring({{ text }}, 1, 10) as date) end
     end
+{%- endmacro %}
+
+{% macro duckdb__text_to_date(text, pattern) -%}
+    case when {{ matches(text, pattern) }} then try_cast(left({{ text }}, 10) as date) end
 {%- endmacro %}
 
 {# An ISO 8601 timestamp in UTC: without an offset it is UTC, with one it is converted. Microseconds are kept. #}
 {% macro text_to_timestamp(text) -%}
-    {{ return(adapter.dispatch('text_to_timestamp', 'customer_loyalty')(text)) }}
+    {%- set minutes = iso_day() ~ '[ T][0-2][0-9]:[0-5][0-9]' -%}
+    {{ return(adapter.dispatch('text_to_timestamp', 'customer_loyalty')(
+        text,
+        day=iso_day(),
+        minutes=minutes,
+        seconds=':[0-5][0-9]([.][0-9]{1,6}0*)?',
+        offset='(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)',
+    )) }}
 {%- endmacro %}
 
-{% macro duckdb__text_to_timestamp(text) -%}
-    {%- set day = iso_day() -%}
-    {%- set minutes = day ~ '[ T][0-2][0-9]:[0-5][0-9]' -%}
-    {%- set seconds = ':[0-5][0-9]([.][0-9]{1,6}0*)?' -%}
-    {%- set offset = '(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)' -%}
+{% macro default__text_to_timestamp(text, day, minutes, seconds, offset) -%}
+    {#- The day may end at 24:00. -#}
+    {%- set is_time -%}
+        {{ is_calendar_day(text) }}
+        and (substring({{ text }}, 12, 2) < '24' or {{ matches(text, day ~ '[ T]24:00(:00([.]0+)?)?(' ~ offset ~ ')?') }})
+    {%- endset -%}
+    case
+        when {{ matches(text, day) }}
+            then case when {{ is_calendar_day(text) }} then cast({{ text }} as timestamp) end
+        when {{ matches(text, minutes ~ '(' ~ seconds ~ ')?') }}
+            then case when {{ is_time }} then {{ time_text_to_timestamp(text) }} end
+        when {{ matches(text, minutes ~ '(' ~ seconds ~ ')?' ~ offset) }}
+            then case when {{ is_time }} then {{ offset_text_to_utc(text) }} end
+    end
+{%- endmacro %}
+
+{% macro duckdb__text_to_timestamp(text, day, minutes, seconds, offset) -%}
     {#- A cast to timestamp would drop the offset; one to timestamptz takes a missing one from the session, and none
         right after the minutes. -#}
     case
@@ -96,4 +150,35 @@
         when {{ matches(text, minutes ~ offset) }}
             then try_cast(left({{ text }}, 16) || ':00' || substr({{ text }}, 17) as timestamptz) at time zone 'UTC'
     end
+{%- endmacro %}
+
+{# The timestamp of a text that is one without an offset. #}
+{% macro time_text_to_timestamp(text) -%}
+    {{ return(adapter.dispatch('time_text_to_timestamp', 'customer_loyalty')(text)) }}
+{%- endmacro %}
+
+{% macro default__time_text_to_timestamp(text) -%}
+    cast({{ text }} as timestamp)
+{%- endmacro %}
+
+{# Spark's timestamp is an instant, which the session (in UTC) shows; it knows no 24:00. #}
+{% macro spark__time_text_to_timestamp(text) -%}
+    case
+        when substring({{ text }}, 12, 2) = '24'
+            then cast(overlay({{ text }} placing '00' from 12 for 2) as timestamp) + interval '1' day
+        else cast({{ text }} as timestamp)
+    end
+{%- endmacro %}
+
+{# The UTC timestamp of a text that is a timestamp with an offset. #}
+{% macro offset_text_to_utc(text) -%}
+    {{ return(adapter.dispatch('offset_text_to_utc', 'customer_loyalty')(text)) }}
+{%- endmacro %}
+
+{% macro default__offset_text_to_utc(text) -%}
+    cast({{ text }} as timestamp with time zone) at time zone 'UTC'
+{%- endmacro %}
+
+{% macro spark__offset_text_to_utc(text) -%}
+    {{ spark__time_text_to_timestamp(text) }}
 {%- endmacro %}

@@ -1,6 +1,6 @@
 {#-
     Calendar arithmetic on dates. Every difference between warehouses stands in this folder, dispatched by adapter;
-    default__ is standard SQL or what most engines share.
+    default__ is standard SQL, or dbt's own macro, which each adapter brings.
 -#}
 
 {# A date `days` (a number or an integer expression) after `date`. #}
@@ -9,7 +9,19 @@
 {%- endmacro %}
 
 {% macro default__add_days(date, days) -%}
+    cast({{ dbt.dateadd('day', days, date) }} as date)
+{%- endmacro %}
+
+{% macro duckdb__add_days(date, days) -%}
     ({{ date }} + ({{ days }}))
+{%- endmacro %}
+
+{% macro postgres__add_days(date, days) -%}
+    ({{ date }} + ({{ days }}))
+{%- endmacro %}
+
+{% macro spark__add_days(date, days) -%}
+    date_add({{ date }}, cast({{ days }} as int))
 {%- endmacro %}
 
 {# A date `months` after `date`; a day that the month lacks becomes its last day. #}
@@ -18,7 +30,19 @@
 {%- endmacro %}
 
 {% macro default__add_months(date, months) -%}
+    cast({{ dbt.dateadd('month', months, date) }} as date)
+{%- endmacro %}
+
+{% macro duckdb__add_months(date, months) -%}
     cast({{ date }} + interval '1' month * ({{ months }}) as date)
+{%- endmacro %}
+
+{% macro postgres__add_months(date, months) -%}
+    cast({{ date }} + interval '1' month * ({{ months }}) as date)
+{%- endmacro %}
+
+{% macro spark__add_months(date, months) -%}
+    add_months({{ date }}, {{ months }})
 {%- endmacro %}
 
 {# Whole days from `first` to `second`. #}
@@ -27,7 +51,19 @@
 {%- endmacro %}
 
 {% macro default__days_between(first, second) -%}
+    {{ dbt.datediff(first, second, 'day') }}
+{%- endmacro %}
+
+{% macro duckdb__days_between(first, second) -%}
     ({{ second }} - {{ first }})
+{%- endmacro %}
+
+{% macro postgres__days_between(first, second) -%}
+    ({{ second }} - {{ first }})
+{%- endmacro %}
+
+{% macro spark__days_between(first, second) -%}
+    datediff({{ second }}, {{ first }})
 {%- endmacro %}
 
 {# How many month boundaries lie between the dates `first` and `second`. #}
@@ -36,7 +72,11 @@
 {%- endmacro %}
 
 {% macro default__months_between(first, second) -%}
-    {{ dbt.datediff(first, second, 'month') }}
+    cast(
+        (extract(year from {{ second }}) - extract(year from {{ first }})) * 12
+        + extract(month from {{ second }}) - extract(month from {{ first }})
+        as integer
+    )
 {%- endmacro %}
 
 {% macro duckdb__months_between(first, second) -%}
@@ -49,20 +89,67 @@
 {%- endmacro %}
 
 {% macro default__first_day_of(grain, date) -%}
-    cast(date_trunc('{{ grain }}', {{ date }}) as date)
+    cast({{ dbt.date_trunc(grain, date) }} as date)
 {%- endmacro %}
 
-{# A set-returning select item: every day from `first` to `last`, both included. #}
-{% macro each_day_from_to(first, last) -%}
-    {{ return(adapter.dispatch('each_day_from_to', 'customer_loyalty')(first, last)) }}
+{# Of a date PostgreSQL would make an instant in the session's time zone. #}
+{% macro postgres__first_day_of(grain, date) -%}
+    cast(date_trunc('{{ grain }}', cast({{ date }} as timestamp)) as date)
 {%- endmacro %}
 
-{% macro default__each_day_from_to(first, last) -%}
-    cast(generate_series({{ first }}, {{ last }}, interval '1' day) as date)
+{# Select: the columns of a relation, and day_on, for every day from `first` to `last`, both included. #}
+{% macro each_day(relation, columns, first, last) -%}
+    {{ return(adapter.dispatch('each_day', 'customer_loyalty')(relation, columns, first, last)) }}
 {%- endmacro %}
 
-{% macro duckdb__each_day_from_to(first, last) -%}
-    cast(unnest(generate_series({{ first }}, {{ last }}, interval '1' day)) as date)
+{# Of two centuries at most: numbers come from rows that dbt writes. #}
+{% macro default__each_day(relation, columns, first, last) -%}
+    select
+        {%- for column in columns %}
+        {{ relation }}.{{ column }},
+        {%- endfor %}
+        {{ add_days(relation ~ '.' ~ first, 'numbers.generated_number - 1') }} as day_on
+    from {{ relation }}
+    inner join ({{ dbt.generate_series(73050) }}) as numbers
+        on {{ add_days(relation ~ '.' ~ first, 'numbers.generated_number - 1') }} <= {{ relation }}.{{ last }}
+{%- endmacro %}
+
+{% macro duckdb__each_day(relation, columns, first, last) -%}
+    {{ days_by_function(relation, columns, 'unnest(generate_series(' ~ first ~ ', ' ~ last ~ ", interval '1' day))") }}
+{%- endmacro %}
+
+{# Of a date PostgreSQL would make instants in the session's time zone. #}
+{% macro postgres__each_day(relation, columns, first, last) -%}
+    {{ days_by_function(
+        relation,
+        columns,
+        'generate_series(cast(' ~ first ~ ' as timestamp), cast(' ~ last ~ " as timestamp), interval '1' day)",
+    ) }}
+{%- endmacro %}
+
+{# Without a condition sequence() would count down from a first day after the last. #}
+{% macro spark__each_day(relation, columns, first, last) -%}
+    {{ days_by_function(
+        relation,
+        columns,
+        'explode(case when ' ~ first ~ ' <= ' ~ last ~ ' then sequence(' ~ first ~ ', ' ~ last ~ ", interval '1' day) end)",
+    ) }}
+{%- endmacro %}
+
+{# The body of each_day where a function in the select list makes rows. #}
+{% macro days_by_function(relation, columns, days) -%}
+    select
+        {%- for column in columns + ['day_on'] %}
+        {{ 'cast(day_at as date) as day_on' if column == 'day_on' else column }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from (
+        select
+            {%- for column in columns %}
+            {{ column }},
+            {%- endfor %}
+            {{ days }} as day_at
+        from {{ relation }}
+    ) as days
 {%- endmacro %}
 
 {# The calendar date of a UTC timestamp in a time zone. #}
@@ -76,6 +163,11 @@
     {%- else -%}
     cast({{ utc_timestamp }} at time zone 'UTC' at time zone '{{ time_zone }}' as date)
     {%- endif -%}
+{%- endmacro %}
+
+{# Spark's timestamp is an instant, which the session (in UTC) shows. #}
+{% macro spark__local_date(utc_timestamp, time_zone) -%}
+    cast(from_utc_timestamp({{ utc_timestamp }}, '{{ time_zone }}') as date)
 {%- endmacro %}
 
 {# The clock of this run, as a UTC timestamp literal: the same for every node. #}

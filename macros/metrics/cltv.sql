@@ -5,7 +5,7 @@
 
 {# A Julian year. #}
 {% macro days_to_years(days) -%}
-    {{ days }} / 365.25e0
+    {{ as_double(days) }} / 365.25e0
 {%- endmacro %}
 
 {# Revenue of one order; NULL without orders. #}

@@ -67,7 +67,7 @@
     {{ customer_key }} is null
     or row_number() over (
         partition by {{ period | join(', ') }}, {{ customer_key }}
-        order by {{ responded_at }} desc, {{ response_id }} desc
+        order by {{ responded_at }} desc, {{ in_byte_order(response_id) }} desc
     ) = 1
     {%- endif -%}
 {%- endmacro %}

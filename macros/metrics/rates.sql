@@ -1,6 +1,6 @@
-{# An amount in the reporting currency, exact. The factors are widened: DuckDB would hold the product in 18 digits. #}
+{# An amount in the reporting currency, exact. #}
 {% macro in_reporting_currency(amount, rate) -%}
-    cast({{ amount }} as decimal(38, 4)) * cast({{ rate }} as decimal(38, 10))
+    {{ exact_product(amount, rate) }}
 {%- endmacro %}
 
 {#

@@ -4,7 +4,7 @@
 
 {# numerator / denominator. #}
 {% macro ratio(numerator, denominator) -%}
-    cast({{ numerator }} as double precision) / nullif(cast({{ denominator }} as double precision), 0)
+    {{ as_double(numerator) }} / nullif({{ as_double(denominator) }}, 0)
 {%- endmacro %}
 
 {# numerator / denominator x 100. #}
@@ -23,7 +23,7 @@
     30 of 40 give 59.81 to 85.81.
 #}
 {% macro wilson_bound(successes, trials, bound) -%}
-    {%- set n = 'cast(' ~ trials ~ ' as double precision)' -%}
+    {%- set n = as_double(trials) -%}
     {%- set p = '(' ~ successes ~ ' / ' ~ n ~ ')' -%}
     {%- set z = z_score() -%}
     case

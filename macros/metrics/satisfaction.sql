@@ -4,13 +4,13 @@
 
 {# Where a score stands on its scale, 0 to 1. #}
 {% macro score_share(score, scale_min, scale_max) -%}
-    cast({{ score }} - {{ scale_min }} as double precision) / ({{ scale_max }} - {{ scale_min }})
+    {{ as_double(score ~ ' - ' ~ scale_min) }} / ({{ scale_max }} - {{ scale_min }})
 {%- endmacro %}
 
 {# Whether a score reaches a share of its scale; in exact decimals, so that 3.4 on 2 to 4 does reach 0.7. #}
 {% macro reaches_share(score, scale_min, scale_max, share) -%}
     {{ score }} - {{ scale_min }}
-    >= cast('{{ share }}' as decimal(20, 18)) * cast({{ scale_max }} - {{ scale_min }} as decimal(18, 0))
+    >= cast('{{ share }}' as decimal(20, 18)) * cast({{ scale_max }} - {{ scale_min }} as decimal(11, 0))
 {%- endmacro %}
 
 {# Whether an answer is satisfied: csat_satisfied_from names a score for some scales, csat_satisfied_share a share. #}

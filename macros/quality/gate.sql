@@ -9,25 +9,27 @@
 
 {# The table that says by which dbt run each input was staged last. #}
 {% macro staging_ledger() -%}
-    {{ return(api.Relation.create(database=target.database, schema='quality', identifier='staged_inputs')) }}
+    {{ return(api.Relation.create(
+        database=target.database, schema=generate_schema_name('quality'), identifier='staged_inputs'
+    )) }}
 {%- endmacro %}
 
 {% macro create_staging_ledger() -%}
     {%- if execute -%}
-    create schema if not exists {{ staging_ledger().without_identifier() }};
+    {%- do adapter.create_schema(staging_ledger().without_identifier()) %}
     create table if not exists {{ staging_ledger() }} (
         input {{ dbt.type_string() }},
         staged_by {{ dbt.type_string() }}
-    );
+    )
     {%- endif -%}
 {%- endmacro %}
 
 {# Hook at the start of a run that will check the inputs: should it not come to that, no older result looks current. #}
 {% macro forget_gate_results() -%}
     {%- if execute and 'model.customer_loyalty.gx_validation_results' in selected_resources -%}
-        {%- set results = adapter.get_relation(target.database, 'quality', 'gx_validation_results') -%}
+        {%- set results = quality_relation('gx_validation_results') -%}
         {%- if results is not none -%}
-    delete from {{ results }}
+    {{ remove_all_rows(results) }}
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
@@ -35,16 +37,19 @@
 {# Hook of each staged_* model, in its transaction: from now on the input is unchecked until the gate sees it. #}
 {% macro note_staging() -%}
     {%- if execute -%}
-    {%- set name = this.identifier | replace('staged_', 'raw_') -%}
-    delete from {{ staging_ledger() }} where input = '{{ name }}';
-    insert into {{ staging_ledger() }} values ('{{ name }}', '{{ invocation_id }}');
+    {{ return(adapter.dispatch('note_staging', 'customer_loyalty')(this.identifier | replace('staged_', 'raw_'))) }}
     {%- endif -%}
+{%- endmacro %}
+
+{% macro default__note_staging(name) -%}
+    delete from {{ staging_ledger() }} where input = '{{ name }}';
+    insert into {{ staging_ledger() }} values ('{{ name }}', '{{ invocation_id }}')
 {%- endmacro %}
 
 {# Hook of the models in which Great Expectations runs: tells their Python what only Jinja knows. #}
 {% macro note_this_check() -%}
     {%- if execute -%}
-    create or replace temp table this_check as
+    {%- set check %}
     select
         '{{ invocation_id }}' as run_id,
         {{ run_started_at_utc() }} as checked_at,
@@ -54,24 +59,27 @@
         '{{ setting("quality_policy") }}' as quality_policy,
         '{{ setting("max_shrinkage_share") }}' as max_shrinkage_share,
         {{ setting('gate_timeout_seconds') }} as gate_timeout_seconds,
-        {{ text_literal(published_path()) }} as published_path
+        {{ text_literal(published_place()) }} as published_path
+    {%- endset %}
+    {{- remember('this_check', check) }}
     {%- endif -%}
 {%- endmacro %}
 
 {# Ends the model unless the gate is open: see reasons_to_refuse. #}
 {% macro refuse_unless_gate_open() -%}
     {%- if execute -%}
-    {%- set results = adapter.get_relation(target.database, 'quality', 'gx_validation_results') -%}
-    {%- set summary = adapter.get_relation(target.database, 'quality', 'input_summary') -%}
+    {%- set results, summary = quality_relation('gx_validation_results'), quality_relation('input_summary') -%}
     {%- if results is none or summary is none -%}
-    select {{ fail_with("'The gate is closed: the inputs were never checked. Run dbt build.'") }}
+    {{ refuse_with("select 'The gate is closed: the inputs were never checked. Run " ~ build_command() ~ ".' as text") }}
     {%- else -%}
-    select {{ fail_with('refusal.text') }}
-    from (
-        {{ reasons_to_refuse(results, summary) }}
-    ) as refusal
+    {{ refuse_with(reasons_to_refuse(results, summary)) }}
     {%- endif -%}
     {%- endif -%}
+{%- endmacro %}
+
+{# A table of the gate, none where it is not there. #}
+{% macro quality_relation(name) -%}
+    {{ return(adapter.get_relation(target.database, generate_schema_name('quality'), name)) }}
 {%- endmacro %}
 
 {#
@@ -127,7 +135,7 @@ summary as (
 ),
 
 unchecked as (
-    select string_agg(input, ', ' order by input) as names
+    select {{ joined_text('input', "', '", order_by=['input']) }} as names
     from inputs
     where
         input not in (select results.input from results)
@@ -139,7 +147,7 @@ too_many as (
         input,
         rows_quarantined || ' of ' || rows_in || ' rows of ' || input || ' break rules, '
         || case max_rows_quarantined when 0 then 'none' else 'at most ' || max_rows_quarantined end
-        || ' may be left out (max_quarantined_share). They are in quality.quarantined_' || input || '.' as text
+        || ' may be left out (max_quarantined_share). They are in {{ generate_schema_name('quality') }}.quarantined_' || input || '.' as text
     from summary
     where rows_quarantined > max_rows_quarantined
 ),
@@ -160,21 +168,22 @@ broken as (
 
 told as (
     select
-        string_agg(
-            {{ broken_rule_in_words() }},
-            {{ new_line }} order by place
-        ) filter (where place <= 5)
+        {{ joined_text(broken_rule_in_words(), new_line, order_by=['place'], where='place <= 5') }}
         || coalesce(
             {{ new_line }} || 'and '
-            || string_agg(input || '.' || rule || ' (' || unexpected_count || ' rows)', ', ' order by place)
-                filter (where place > 5),
+            || {{ joined_text(
+                "input || '.' || rule || ' (' || unexpected_count || ' rows)'",
+                "', '",
+                order_by=['place'],
+                where='place > 5',
+            ) }},
             ''
         ) as faults
     from broken
 ),
 
 limits as (
-    select string_agg({{ new_line }} || text, '' order by input) as text
+    select {{ joined_text(new_line ~ ' || text', "''", order_by=['input']) }} as text
     from too_many
 ),
 
@@ -186,12 +195,12 @@ message as (
                     'The gate is closed: nothing below it was built, nothing was published.'
                     || coalesce(limits.text, '')
                     || {{ new_line }} || told.faults
-                    || {{ new_line }} || 'All results: make data-docs, or quality.gx_validation_results of ' || {{ text_literal(target.path) }}
+                    || {{ new_line }} || 'All results: make data-docs, or ' || {{ text_literal(place_of(results)) }}
                     || {{ new_line }} || 'Mend the input, then build again.'
             when unchecked.names is not null
                 then
                     'The gate is closed: ' || unchecked.names
-                    || ' was staged anew and not checked since. Run dbt build.'
+                    || ' was staged anew and not checked since. Run {{ build_command() }}.'
         end as text
     from unchecked
     cross join told

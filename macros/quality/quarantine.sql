@@ -14,7 +14,7 @@ left join (
         id,
         _source_file,
         _source_row,
-        string_agg(rule, ', ' order by rule) as rules
+        {{ joined_text('rule', "', '", order_by=['rule']) }} as rules
     from {{ ref('quarantine_reasons').render() }}
     where input = 'raw_{{ entity }}'
     group by source_system, id, _source_file, _source_row
@@ -40,7 +40,10 @@ left join (
 {# Select items: why a row of staged_with_reasons is left out. #}
 {% macro quarantine_reasons(entity) -%}
     {%- set follows = 'false' if entity == 'customers' else 'left_out.customer_id is not null' -%}
-    concat_ws(', ', broken.rules, case when {{ follows }} then 'customer_was_quarantined' end) as reasons,
+    case
+        when not ({{ follows }}) then broken.rules
+        else coalesce(broken.rules || ', ', '') || 'customer_was_quarantined'
+    end as reasons,
     broken.rules is not null as breaks_a_rule,
     {{ follows }} as follows_customer
 {%- endmacro %}

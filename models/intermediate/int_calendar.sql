@@ -42,17 +42,7 @@ bounds as (
 
 days as (
 
-    select
-        spine.calendar_on,
-        spine.as_of_date,
-        spine.first_order_on
-    from (
-        select
-            bounds.as_of_date,
-            bounds.first_order_on,
-            {{ each_day_from_to('bounds.first_on', 'bounds.as_of_date') }} as calendar_on
-        from bounds
-    ) as spine
+    {{ each_day('bounds', ['as_of_date', 'first_order_on'], 'first_on', 'as_of_date') }}
 
 ),
 
@@ -62,10 +52,10 @@ starts as (
     {{ 'union all' if not loop.first }}
     select
         '{{ grain }}' as period_grain,
-        calendar_on,
+        day_on as calendar_on,
         as_of_date,
         first_order_on,
-        {{ period_start(grain, 'calendar_on') }} as period_start
+        {{ period_start(grain, 'day_on') }} as period_start
     from days
     {%- endfor %}
 

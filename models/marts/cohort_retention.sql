@@ -41,15 +41,18 @@ cohorts as (
 
 ),
 
+bounds as (
+
+    select
+        min(cohort_month) as first_month,
+        max(as_of_date) as as_of_date
+    from cohorts
+
+),
+
 days as (
 
-    select {{ each_day_from_to('bounds.first_month', 'bounds.as_of_date') }} as calendar_on
-    from (
-        select
-            min(cohort_month) as first_month,
-            max(as_of_date) as as_of_date
-        from cohorts
-    ) as bounds
+    {{ each_day('bounds', [], 'first_month', 'as_of_date') }}
 
 ),
 
@@ -59,11 +62,11 @@ cohort_months as (
         cohorts.cohort_month,
         cohorts.as_of_date,
         cohorts.customers_in_cohort,
-        {{ month_end('days.calendar_on') }} as last_day,
-        {{ months_between('cohorts.cohort_month', 'days.calendar_on') }} as months_since
+        {{ month_end('days.day_on') }} as last_day,
+        {{ months_between('cohorts.cohort_month', 'days.day_on') }} as months_since
     from cohorts
-    inner join days on cohorts.cohort_month <= days.calendar_on
-    where days.calendar_on = {{ first_day_of('month', 'days.calendar_on') }}
+    inner join days on cohorts.cohort_month <= days.day_on
+    where days.day_on = {{ first_day_of('month', 'days.day_on') }}
 
 ),
 

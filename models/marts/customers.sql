@@ -21,7 +21,7 @@ last_answers as (
         score_share,
         row_number() over (
             partition by customer_key, survey_type
-            order by responded_at desc, response_id desc
+            order by responded_at desc, {{ in_byte_order('response_id') }} desc
         ) as from_last
     from answers
     where customer_key is not null and survey_type in ('nps', 'csat')

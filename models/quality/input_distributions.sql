@@ -83,13 +83,7 @@ spans as (
 
 days_of_spans as (
 
-    select
-        input,
-        measure,
-        source_system,
-        last_month,
-        {{ each_day_from_to('first_month', 'last_month') }} as day_on
-    from spans
+    {{ each_day('spans', ['input', 'measure', 'source_system', 'last_month'], 'first_month', 'last_month') }}
 
 ),
 
@@ -304,7 +298,7 @@ currency_values as (
         source_system,
         currency_code,
         sum(things) as things,
-        sum(cast(amount as double precision) * cast(rate_to_reporting as double precision)) as amount
+        sum({{ as_double('amount') }} * {{ as_double('rate_to_reporting') }}) as amount
     from values_of_months
     group by source_system, currency_code
 
@@ -441,10 +435,7 @@ day_spans as (
 
 every_day as (
 
-    select
-        source_system,
-        {{ each_day_from_to('first_on', 'last_on') }} as day_on
-    from day_spans
+    {{ each_day('day_spans', ['source_system'], 'first_on', 'last_on') }}
 
 ),
 

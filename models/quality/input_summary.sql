@@ -59,7 +59,7 @@ reasons_in_words as (
 
     select
         input,
-        string_agg(rule || ' ' || rows_for_it, ', ' order by rows_for_it desc, rule asc) as reasons
+        {{ joined_text("rule || ' ' || rows_for_it", "', '", order_by=['-rows_for_it', 'rule']) }} as reasons
     from reasons
     group by input
 
