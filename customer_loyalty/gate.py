@@ -13,30 +13,26 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field, fields, replace
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from customer_loyalty.contract import INPUTS
+from customer_loyalty.engine import Engine, engine_of
 from customer_loyalty.errors import Refusal
-from customer_loyalty.judge import Judge, judges
+from customer_loyalty.judge import Judge
 from customer_loyalty.publish import folder_key
-from customer_loyalty.published_file import last_build
 from customer_loyalty.rules import KEYS, NO_QUARANTINE, GateError, load_suite, with_parameters
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 RESERVED_SEGMENTS = ("all", "unknown", "anonymous")
 EXAMPLES = 5
 PLACE = ("_source_file", "_source_row")
-LEDGER = "quality.staged_inputs"
+LEDGER = "staged_inputs"
 """By which dbt run each input was staged last; written by a hook of the staged models."""
-DISTRIBUTIONS = "quality.input_distributions"
+DISTRIBUTIONS = "input_distributions"
 """What is measured of the inputs, after rows were left out."""
 QUARANTINE = tuple(name for name in INPUTS if name not in NO_QUARANTINE)
 """The inputs that rows can be left out of."""
@@ -70,12 +66,24 @@ class Result:
     left_unexpected_count: int | None = None
 
 
-RESULT_COLUMNS = """
-    run_id varchar, checked_at timestamp, input varchar, column_name varchar, rule varchar,
-    expectation varchar, action varchar, success boolean, element_count bigint,
-    unexpected_count bigint, examples varchar, says varchar, remedy varchar, staged_by varchar,
-    left_success boolean, left_unexpected_count bigint
-"""
+_TYPES = {
+    "checked_at": "timestamp",
+    "success": "boolean",
+    "element_count": "bigint",
+    "unexpected_count": "bigint",
+    "left_success": "boolean",
+    "left_unexpected_count": "bigint",
+}
+RESULT_COLUMNS = {one.name: _TYPES.get(one.name, "varchar") for one in fields(Result)}
+BROKEN_COLUMNS = {
+    "input": "varchar",
+    "source_system": "varchar",
+    "id": "varchar",
+    "_source_file": "varchar",
+    "_source_row": "bigint",
+    "rule": "varchar",
+    "staged_by": "varchar",
+}
 
 
 @dataclass(frozen=True)
@@ -122,48 +130,44 @@ class Unchecked(Refusal):
 # --- what the dbt models call -----------------------------------------------------------------
 
 
-def judge_staged(
-    con: DuckDBPyConnection, *, countries: DuckDBPyRelation, languages: DuckDBPyRelation
-) -> DuckDBPyRelation:
+def judge_staged(session: Any, *, countries: Any, languages: Any) -> Any:
     """The results of what came, as the relation that ``gx_staged_results`` is made of.
 
-    countries, languages: the reference seeds, codes in their first column. What else is to know of
-    the run stands in the table ``this_check``, written by a hook. Results carry by which dbt run
-    their input was staged, so that another staging counts as unchecked.
+    session: dbt's. countries, languages: the reference seeds, codes in their first column. What
+    else is to know of the run stands in the table ``this_check``, written by a hook. Results carry
+    by which dbt run their input was staged, so that another staging counts as unchecked.
     """
-    run = _this_run(con, countries, languages)
-    staged_by = dict(con.execute(f"select input, staged_by from {LEDGER}").fetchall())
-    with watchdog(con, run.seconds):
-        results = validate(con, run, staged_by)
-    return relation(con, results)
+    engine = engine_of(session)
+    run = _this_run(engine, countries, languages)
+    staged_by = dict(engine.rows(f"select input, staged_by from {engine.table('quality', LEDGER)}"))
+    with watchdog(engine, run.seconds):
+        results = validate(engine, run, staged_by)
+    return relation(engine, results)
 
 
-def find_broken_rows(
-    con: DuckDBPyConnection, *, countries: DuckDBPyRelation, languages: DuckDBPyRelation
-) -> DuckDBPyRelation:
+def find_broken_rows(session: Any, *, countries: Any, languages: Any) -> Any:
     """The rows to leave out, as the relation that ``quarantine_reasons`` is made of.
 
     One row per row of an input and rule of action quarantine that it breaks.
     """
-    run = _this_run(con, countries, languages)
-    with watchdog(con, run.seconds):
-        return broken_rows(con, run, read_staged_results(con))
+    engine = engine_of(session)
+    run = _this_run(engine, countries, languages)
+    with watchdog(engine, run.seconds):
+        return broken_rows(engine, run, read_staged_results(engine))
 
 
-def judge(
-    con: DuckDBPyConnection, *, countries: DuckDBPyRelation, languages: DuckDBPyRelation
-) -> DuckDBPyRelation:
+def judge(session: Any, *, countries: Any, languages: Any) -> Any:
     """All results, as the relation that ``gx_validation_results`` is made of."""
-    run = _this_run(con, countries, languages)
-    with watchdog(con, run.seconds):
-        return relation(con, validate_left(con, run, read_staged_results(con)))
+    engine = engine_of(session)
+    run = _this_run(engine, countries, languages)
+    with watchdog(engine, run.seconds):
+        return relation(engine, validate_left(engine, run, read_staged_results(engine)))
 
 
-def _this_run(con: Any, countries: DuckDBPyRelation, languages: DuckDBPyRelation) -> Run:
-    found = con.execute("select * from this_check")
-    row = dict(zip([one[0] for one in found.description], found.fetchall()[0], strict=True))
+def _this_run(engine: Engine, countries: Any, languages: Any) -> Run:
+    row = engine.records("select * from this_check")[0]
     sources = row["sources"].split(",")
-    build = last_build(Path(row["published_path"])) or {}
+    build = engine.last_build(row["published_path"]) or {}
     same = (build.get("sources"), build.get("folder_key")) == (
         row["sources"],
         folder_key(row["raw_data"]),
@@ -183,47 +187,44 @@ def _this_run(con: Any, countries: DuckDBPyRelation, languages: DuckDBPyRelation
     )
 
 
-def read_staged_results(con: Any) -> list[Result]:
+def read_staged_results(session: Any) -> list[Result]:
     """The results of what came, as ``gx_staged_results`` has them."""
-    names = ", ".join(one.name for one in fields(Result))
-    rows = con.execute(f"select {names} from quality.gx_staged_results").fetchall()
-    return [Result(*row) for row in rows]
+    engine = engine_of(session)
+    table = engine.table("quality", "gx_staged_results")
+    return [Result(*row) for row in engine.rows(f"select {', '.join(RESULT_COLUMNS)} from {table}")]
 
 
-def relation(con: Any, results: list[Result]) -> DuckDBPyRelation:
+def relation(session: Any, results: list[Result]) -> Any:
     """Results as a relation."""
-    con.execute(f"create or replace temp table checked_rules ({RESULT_COLUMNS})")
-    marks = ", ".join("?" * len(fields(Result)))
-    if results:
-        con.executemany(
-            f"insert into checked_rules values ({marks})", [astuple(one) for one in results]
-        )
-    return con.query("select * from checked_rules")
+    engine = engine_of(session)
+    engine.create_table("checked_rules", RESULT_COLUMNS, map(astuple, results))
+    return engine.made_of("checked_rules")
 
 
 # --- what came --------------------------------------------------------------------------------
 
 
-def staged_table(name: str) -> str:
+def staged_table(engine: Engine, name: str) -> str:
     """The table of an input as it came."""
-    return f"staging.{name.replace('raw_', 'staged_')}"
+    return engine.table("staging", name.replace("raw_", "staged_"))
 
 
-def passed_table(name: str) -> str:
+def passed_table(engine: Engine, name: str) -> str:
     """The view of what the quarantine left of an input."""
-    return f"staging.{name.replace('raw_', 'passed_')}"
+    return engine.table("staging", name.replace("raw_", "passed_"))
 
 
-def validate(con: Any, run: Run, staged_by: Mapping[str, str] | None = None) -> list[Result]:
+def validate(session: Any, run: Run, staged_by: Mapping[str, str] | None = None) -> list[Result]:
     """Every rule's result on the staged tables, in the order of the suites.
 
     Raises GateError where a rule can't be judged.
     """
+    engine = engine_of(session)
     results = []
-    with judges(con) as judge_of:
+    with engine.judges() as judge_of:
         for name in INPUTS:
-            table = staged_table(name)
-            rows = con.execute(f"select count(*) from {table}").fetchall()[0][0]
+            table = staged_table(engine, name)
+            rows = engine.value(f"select count(*) from {table}")
             suite = load_suite(name)["expectations"]
             found = _judge(judge_of(table), name, suite, run.parameters(name))
             results += [
@@ -286,69 +287,57 @@ def _id(rule: Mapping[str, Any]) -> str:
 # --- what is left out -------------------------------------------------------------------------
 
 
-def broken_rows(con: Any, run: Run, results: list[Result]) -> DuckDBPyRelation:
+def broken_rows(session: Any, run: Run, results: list[Result]) -> Any:
     """Every row that breaks a rule of action quarantine, as a relation.
 
-    Columns: input, source_system, id, _source_file, _source_row, rule, staged_by. Raises GateError
-    where it is not as many rows as Great Expectations counted.
+    Columns: BROKEN_COLUMNS. Raises GateError where it is not as many rows as Great Expectations
+    counted.
     """
-    con.execute(
-        """
-        create or replace temp table broken_rows (
-            input varchar, source_system varchar, id varchar, _source_file varchar,
-            _source_row bigint, rule varchar, staged_by varchar
-        )
-        """
-    )
+    engine = engine_of(session)
+    engine.create_table("broken_rows", BROKEN_COLUMNS)
     failed = {one.rule: one for one in results if not one.success and one.action == "quarantine"}
     if failed:
-        import sqlalchemy as sa
-
-        names = ("input", "source_system", "id", *PLACE, "rule", "staged_by")
-        target = sa.table("broken_rows", *map(sa.column, names))
-        with judges(con) as judge_of:
+        with engine.judges() as judge_of:
             for name in dict.fromkeys(result.input for result in failed.values()):
-                judge, key = judge_of(staged_table(name)), KEYS[name][0]
+                judge = judge_of(staged_table(engine, name))
                 for rule in load_suite(name)["expectations"]:
                     if not (result := failed.get(_id(rule))):
                         continue
-                    columns = [
-                        sa.literal(name),
-                        sa.column("source_system"),
-                        sa.column(key),
-                        *map(sa.column, PLACE),
-                        sa.literal(result.rule),
-                        sa.literal(result.staged_by, sa.String),
-                    ]
-                    rows = judge.rows_that_break(rule, run.parameters(name), columns)
-                    judge.execute(sa.insert(target).from_select(names, rows))
-    counted = dict(con.execute("select rule, count(*) from broken_rows group by rule").fetchall())
+                    columns = ("source_system", KEYS[name][0], *PLACE)
+                    told = {"input": name, "rule": result.rule, "staged_by": result.staged_by}
+                    named = dict(zip(("source_system", "id", *PLACE), columns, strict=True))
+                    judge.keep_rows_that_break(
+                        rule, run.parameters(name), "broken_rows", columns=named, told=told
+                    )
+    counted = dict(engine.rows("select rule, count(*) from broken_rows group by rule"))
     expected = {rule: result.unexpected_count for rule, result in failed.items()}
     if counted != expected:
         raise GateError(f"to be left out: {counted}; judged to be broken: {expected}.")
-    return con.query("select * from broken_rows")
+    return engine.made_of("broken_rows")
 
 
 # --- what is left -----------------------------------------------------------------------------
 
 
-def validate_left(con: Any, run: Run, results: list[Result]) -> list[Result]:
+def validate_left(session: Any, run: Run, results: list[Result]) -> list[Result]:
     """The results of what came, with those of what is left where rows were left out.
 
     Raises Unchecked where rows were left out by other results than these, GateError where a rule
     can't be judged.
     """
-    _check_that_all_is_of_one_staging(con, results)
+    engine = engine_of(session)
+    _check_that_all_is_of_one_staging(engine, results)
     judged: dict[str, tuple[bool, int, str | None]] = {}
     # A number of rows is compared with the last time's before any are left out.
     run = replace(run, rows_before={})
-    with judges(con) as judge_of:
+    with engine.judges() as judge_of:
         for name in QUARANTINE:
-            if con.execute(f"select 1 from quality.quarantined_{name} limit 1").fetchall():
+            left_out = engine.table("quality", f"quarantined_{name}")
+            if engine.rows(f"select 1 from {left_out} limit 1"):
                 suite = load_suite(name)["expectations"]
-                judge = judge_of(passed_table(name))
+                judge = judge_of(passed_table(engine, name))
                 judged |= _judge(judge, name, suite, run.parameters(name))
-        distributions = _judge_distributions(con, run, judge_of(DISTRIBUTIONS), results)
+        distributions = _judge_distributions(engine, run, judge_of, results)
     # One check, of this run, though what came may have been judged by another where models are run
     # one by one.
     results = [replace(one, run_id=run.run_id, checked_at=run.now) for one in results]
@@ -360,13 +349,15 @@ def validate_left(con: Any, run: Run, results: list[Result]) -> list[Result]:
     ] + distributions
 
 
-def _judge_distributions(con: Any, run: Run, judge: Judge, results: list[Result]) -> list[Result]:
+def _judge_distributions(
+    engine: Engine, run: Run, judge_of: Callable[[str], Judge], results: list[Result]
+) -> list[Result]:
     """The results on what is measured of the inputs: months, days, currencies, not rows."""
+    table = engine.table("quality", DISTRIBUTIONS)
     suite = load_suite("input_distributions")["expectations"]
-    found = _judge(judge, "input_distributions", suite, run.parameters("input_distributions"))
-    counted = dict(
-        con.execute(f"select measure, count(*) from {DISTRIBUTIONS} group by measure").fetchall()
-    )
+    parameters = run.parameters("input_distributions")
+    found = _judge(judge_of(table), "input_distributions", suite, parameters)
+    counted = dict(engine.rows(f"select measure, count(*) from {table} group by measure"))
     staged_by = {one.input: one.staged_by for one in results}
     return [
         _result(
@@ -381,15 +372,16 @@ def _judge_distributions(con: Any, run: Run, judge: Judge, results: list[Result]
     ]
 
 
-def _check_that_all_is_of_one_staging(con: Any, results: list[Result]) -> None:
+def _check_that_all_is_of_one_staging(engine: Engine, results: list[Result]) -> None:
     expected = {
         (one.input, one.rule, one.staged_by): one.unexpected_count
         for one in results
         if not one.success and one.action == "quarantine"
     }
-    left_out = con.execute(
-        "select input, rule, staged_by, count(*) from quality.quarantine_reasons group by all"
-    ).fetchall()
+    table = engine.table("quality", "quarantine_reasons")
+    left_out = engine.rows(
+        f"select input, rule, staged_by, count(*) from {table} group by input, rule, staged_by"
+    )
     if {tuple(key): count for *key, count in left_out} != expected:
         raise Unchecked(
             "quality.quarantine_reasons is of other results than quality.gx_staged_results. Run dbt"
@@ -405,11 +397,12 @@ class TooLong(Refusal):
 
 
 @contextmanager
-def watchdog(con: Any, seconds: float, grace: float = 60) -> Iterator[None]:
+def watchdog(session: Any, seconds: float, grace: float = 60) -> Iterator[None]:
     """Interrupt the connection after some seconds, and end the process if that does not help.
 
     Raises TooLong: a check that never ends must not keep the gate open, nor a scheduler waiting.
     """
+    engine = engine_of(session)
     done, late = threading.Event(), threading.Event()
 
     def watch() -> None:
@@ -418,7 +411,7 @@ def watchdog(con: Any, seconds: float, grace: float = 60) -> Iterator[None]:
         late.set()
         # Great Expectations goes on with the next statement: each is interrupted.
         for _ in range(int(grace * 10)):
-            con.interrupt()
+            engine.interrupt()
             if done.wait(0.1):
                 return
         print(f"{_too_long(seconds)} The process ends.", file=sys.stderr, flush=True)
@@ -453,15 +446,13 @@ def _some_rows(
     judge: Judge, name: str, rule: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """The first rows that break a rule, with what tells a person which they are, and why."""
-    import sqlalchemy as sa
-
     kwargs = rule["kwargs"]
     judged = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
     place = PLACE if name in INPUTS else ()
     columns = list(dict.fromkeys([*KEYS[name], *rule["meta"].get("show", []), *judged, *place]))
-    rows = judge.rows_that_break(rule, parameters, [sa.column(column) for column in columns])
-    order = [sa.column(column) for column in (*place, *KEYS[name])]
-    found = judge.execute(rows.order_by(*order).limit(EXAMPLES)).fetchall()
+    found = judge.first_rows_that_break(
+        rule, parameters, columns, order_by=(*place, *KEYS[name]), limit=EXAMPLES
+    )
     return [dict(zip(columns, row, strict=True)) for row in found]
 
 

@@ -1,11 +1,12 @@
-"""Great Expectations on tables of a DuckDB connection that is open already."""
+"""Great Expectations on tables, through SQLAlchemy on a connection that is open already."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from customer_loyalty.rules import GateError, with_parameters
@@ -14,8 +15,11 @@ Rule = Mapping[str, Any]
 
 
 @contextmanager
-def judges(con: Any) -> Iterator[Any]:
-    """While it lasts, yields a function that makes the Judge of a table, ``schema.table``."""
+def sql_judges(connection: AbstractContextManager[str]) -> Iterator[Callable[[str], Judge]]:
+    """While it lasts, yields a function that makes the Judge of a table, ``schema.table``.
+
+    connection: while it lasts, engines of SQLAlchemy for the URL that it yields run on dbt's own.
+    """
     # Importing Great Expectations takes seconds: here, and nowhere else.
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     # What it logs it also returns, and that becomes one GateError; its traces would bury it.
@@ -26,10 +30,11 @@ def judges(con: Any) -> Iterator[Any]:
         InMemoryStoreBackendDefaults,
         ProgressBarsConfig,
     )
+    from great_expectations.datasource.fluent import GxDatasourceWarning
 
-    from customer_loyalty import dialect
-
-    with dialect.open_connection(con) as url:
+    # Its class for PostgreSQL would not take a connection that is open.
+    warnings.filterwarnings("ignore", category=GxDatasourceWarning)
+    with connection as url:
         context = gx.get_context(
             mode="ephemeral",
             project_config=DataContextConfig(
@@ -86,7 +91,9 @@ class Judge:
                 raise GateError(f"{rule['meta']['rule']} gave no result: {raised}")
         return results
 
-    def rows_that_break(self, rule: Rule, parameters: Mapping[str, Any], columns: list[Any]) -> Any:
+    def _rows_that_break(
+        self, rule: Rule, parameters: Mapping[str, Any], columns: list[Any]
+    ) -> Any:
         """The select of ``columns`` of every row that breaks a rule: the condition it is judged by.
 
         Great Expectations itself tells some rows only. Raises GateError where the rule is none on
@@ -121,8 +128,45 @@ class Judge:
             condition = sa.tuple_(*key).in_(often)
         return sa.select(*columns).select_from(rows).where(condition)
 
-    def execute(self, statement: Any) -> Any:
-        """Run a statement of SQLAlchemy on the table's connection."""
+    def first_rows_that_break(
+        self,
+        rule: Rule,
+        parameters: Mapping[str, Any],
+        columns: Sequence[str],
+        order_by: Sequence[str],
+        limit: int,
+    ) -> list[Sequence[Any]]:
+        """Some of the rows that break a rule. Raises GateError, see _rows_that_break."""
+        import sqlalchemy as sa
+
+        rows = self._rows_that_break(rule, parameters, [*map(sa.column, columns)])
+        return self._execute(rows.order_by(*map(sa.column, order_by)).limit(limit)).fetchall()
+
+    def keep_rows_that_break(
+        self,
+        rule: Rule,
+        parameters: Mapping[str, Any],
+        table: str,
+        columns: Mapping[str, str],
+        told: Mapping[str, str | None],
+    ) -> None:
+        """Insert the rows that break a rule into a table of the engine.
+
+        columns: by the table's column, that of the judged rows. told: by the table's column, what
+        stands there in every row. Raises GateError, see _rows_that_break.
+        """
+        import sqlalchemy as sa
+
+        values = [
+            *map(sa.column, columns.values()),
+            *(sa.literal(value, sa.String) for value in told.values()),
+        ]
+        names = [*columns, *told]
+        rows = self._rows_that_break(rule, parameters, values)
+        target = sa.table(table, *map(sa.column, names))
+        self._execute(sa.insert(target).from_select(names, rows))
+
+    def _execute(self, statement: Any) -> Any:
         return self._validator.execution_engine.execute_query(statement)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from customer_loyalty.contract import INPUTS
-from customer_loyalty.published_file import replace_file
+from customer_loyalty.engine import engine_of
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+    from duckdb import DuckDBPyConnection
 
 MARTS = (
     "retention",
@@ -45,43 +46,47 @@ QUALITY = (
 STORAGE_VERSION = "v1.0.0"
 
 
-def publish(con: DuckDBPyConnection) -> DuckDBPyRelation:
+@dataclass(frozen=True)
+class Publication:
+    """What is to be published: where, and how many earlier builds stay.
+
+    row: the row of ``published_build``, type and value by column.
+    """
+
+    row: Mapping[str, tuple[str, Any]]
+    place: str
+    keep: int
+
+
+def publish(session: Any) -> Any:
     """Publish what this dbt run built, or not, as its hook decided in the table ``this_build``.
 
     Returns the row of ``published_build``; no row where nothing was published. Raises PublishFault.
     """
-    build_id, not_published_because, sources, raw_data, currency, target, keep = con.execute(
-        "select build_id, not_published_because, sources, raw_data, reporting_currency,"
-        " published_path, keep_published from this_build"
-    ).fetchall()[0]
+    engine = engine_of(session)
+    this = engine.records("select * from this_build")[0]
+    as_of = f"select max(as_of_date) from {engine.table('intermediate', 'int_as_of')}"
     row = {
-        "build_id": ("varchar", build_id),
+        "build_id": ("varchar", this["build_id"]),
         "published_at": ("timestamp", datetime.now(UTC).replace(tzinfo=None, microsecond=0)),
-        "as_of_date": ("date", _value(con, "select max(as_of_date) from intermediate.int_as_of")),
+        "as_of_date": ("date", engine.value(as_of)),
         "project_version": ("varchar", version("customer-loyalty")),
-        "sources": ("varchar", sources),
-        "folder_key": ("varchar", folder_key(raw_data)),
-        "reporting_currency": ("varchar", currency),
+        "sources": ("varchar", this["sources"]),
+        "folder_key": ("varchar", folder_key(this["raw_data"])),
+        "reporting_currency": ("varchar", this["reporting_currency"]),
     }
-    for name in INPUTS:
-        rows = _value(con, f"select count(*) from staging.{name.replace('raw_', 'staged_')}")
+    counted = {name: ("staging", name.replace("raw_", "staged_")) for name in INPUTS}
+    counted |= {mart: ("marts", mart) for mart in MARTS}
+    for name, place in counted.items():
+        rows = engine.value(f"select count(*) from {engine.table(*place)}")
         row[f"rows_{name}"] = ("bigint", rows)
-    for mart in MARTS:
-        row[f"rows_{mart}"] = ("bigint", _value(con, f"select count(*) from marts.{mart}"))
-
-    _create_row(con, "temp table published_row", row)
-    if not_published_because is not None:
-        return con.query("select * from published_row where false")
-    working = _value(
-        con, "select path from duckdb_databases() where database_name = current_database()"
-    )
-    replace_file(
-        Path(os.path.realpath(target)),
-        partial(write_marts, con, row),
-        keep,
-        Path(os.path.realpath(working)),
-    )
-    return con.query("select * from published_row")
+    is_published = this["not_published_because"] is None
+    if is_published:
+        engine.publish(Publication(row, this["published_path"], this["keep_published"]))
+    types = {name: type_ for name, (type_, _) in row.items()}
+    values = [tuple(value for _, value in row.values())]
+    engine.create_table("published_row", types, values if is_published else ())
+    return engine.made_of("published_row")
 
 
 def folder_key(raw_data: str | None) -> str | None:
@@ -91,7 +96,7 @@ def folder_key(raw_data: str | None) -> str | None:
     return hashlib.sha256(os.path.realpath(Path(raw_data).expanduser()).encode()).hexdigest()
 
 
-def write_marts(con: DuckDBPyConnection, row: dict[str, tuple[str, Any]], new: Path) -> None:
+def write_marts(con: DuckDBPyConnection, row: Mapping[str, tuple[str, Any]], new: Path) -> None:
     """Write the marts, the gate's results and ``published_build`` to a new database file."""
     # A cursor of its own: dbt's transaction can write to one database only, the working one.
     with con.cursor() as cursor:
@@ -105,21 +110,15 @@ def write_marts(con: DuckDBPyConnection, row: dict[str, tuple[str, Any]], new: P
                 cursor.execute(
                     f"create table publish_new.{table} as select * from {table} order by all"
                 )
-            _create_row(cursor, "table publish_new.marts.published_build", row)
+            columns = ", ".join(f"{name} {type_}" for name, (type_, _) in row.items())
+            table = "publish_new.marts.published_build"
+            cursor.execute(f"create table {table} ({columns})")
+            cursor.execute(
+                f"insert into {table} values ({', '.join('?' * len(row))})",
+                [value for _, value in row.values()],
+            )
             cursor.execute("checkpoint publish_new")
         finally:
             # Should this fail too, on a full disk say, the first error is the one to tell.
             with suppress(duckdb.Error):
                 cursor.execute("detach publish_new")
-
-
-def _create_row(con: Any, table: str, row: dict[str, tuple[str, Any]]) -> None:
-    columns = ", ".join(f"{name} {type_}" for name, (type_, _) in row.items())
-    con.execute(f"create or replace {table} ({columns})")
-    marks = ", ".join("?" * len(row))
-    name = table.split()[-1]
-    con.execute(f"insert into {name} values ({marks})", [value for _, value in row.values()])
-
-
-def _value(con: Any, sql: str) -> Any:
-    return con.execute(sql).fetchall()[0][0]

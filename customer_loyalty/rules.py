@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from customer_loyalty.contract import INPUTS
+from customer_loyalty.engine import engine_of
 from customer_loyalty.files import LANDING_RULES
 
 ACTIONS = ("stop", "quarantine", "warn")
@@ -74,7 +75,7 @@ def with_parameters(value: Any, parameters: dict[str, Any]) -> Any:
     return value
 
 
-def export(con: Any) -> Any:
+def export(session: Any) -> Any:
     """Every rule as the relation that ``quality.rules`` is made of: one row per rule.
 
     Those of files first: what they stop never comes before Great Expectations.
@@ -97,13 +98,7 @@ def export(con: Any) -> Any:
         for rule in load_suite(name)["expectations"]
         for meta in [rule["meta"]]
     ]
-    con.execute(
-        """
-        create or replace temp table exported_rules (
-            input varchar, column_name varchar, rule varchar, action varchar, says varchar,
-            remedy varchar, expectation varchar
-        )
-        """
-    )
-    con.executemany(f"insert into exported_rules values ({', '.join('?' * 7)})", rows)
-    return con.query("select * from exported_rules")
+    engine = engine_of(session)
+    columns = "input", "column_name", "rule", "action", "says", "remedy", "expectation"
+    engine.create_table("exported_rules", dict.fromkeys(columns, "varchar"), rows)
+    return engine.made_of("exported_rules")

@@ -60,7 +60,7 @@ select
     cast(lifetimes.revenue as decimal(38, 14)) as revenue,
     {{ average_purchase_value('lifetimes.revenue', 'lifetimes.orders') }} as average_order_value,
     cast(lifetimes.active_days as bigint) as active_days,
-    {{ days_between('lifetimes.last_order_on', 'lifetimes.as_of_date') }} as days_since_last_order,
+    cast({{ days_between('lifetimes.last_order_on', 'lifetimes.as_of_date') }} as bigint) as days_since_last_order,
     cast(last_nps.score as integer) as last_nps_score,
     {{ nps_group('last_nps.score') }} as last_nps_group,
     100 * last_csat.score_share as last_csat_pct,

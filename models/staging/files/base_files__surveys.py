@@ -1,5 +1,5 @@
-from customer_loyalty.files import land
+from customer_loyalty.engine import engine_of
 
 
 def model(dbt, session):
-    return land(session, dbt.config.get("raw_data"), "raw_surveys")
+    return engine_of(session).land(dbt.config.get("raw_data"), "raw_surveys")

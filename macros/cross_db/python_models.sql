@@ -1,0 +1,40 @@
+{#-
+    dbt-postgres can't run Python models: the package's command runs them in its own process, on the connection of this
+    materialization and in its transaction.
+-#}
+
+{% materialization table, adapter='postgres', supported_languages=['sql', 'python'] %}
+    {%- if model.language == 'sql' -%}
+        {{ return(materialization_table_default()) }}
+    {%- endif -%}
+    {%- do refuse_without_command() -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set made = make_intermediate_relation(target_relation) -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {%- call statement('leftover') %}drop table if exists {{ made }} cascade{% endcall -%}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {%- call statement('python', language='python') %}{{ compiled_code }}{% endcall -%}
+    {%- call statement('main') %}{{ get_create_table_as_sql(False, made, 'select * from made_by_python') }}{% endcall -%}
+    {%- if existing is not none -%}
+        {%- do adapter.drop_relation(existing) -%}
+    {%- endif -%}
+    {%- do adapter.rename_relation(made, target_relation) -%}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {%- do persist_docs(target_relation, model) -%}
+    {%- do adapter.commit() -%}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
+
+{# Raises a compilation error where dbt runs alone, on an engine on which it can't run Python models. #}
+{% macro refuse_without_command() -%}
+    {%- if not env_var('LOYALTY_COMMAND', '') -%}
+        {%- do exceptions.raise_compiler_error(
+            'dbt alone can not run the gate on ' ~ target.type ~ ': run ' ~ build_command()
+            ~ ', or customer-loyalty build --target ' ~ target.name ~ '.'
+        ) -%}
+    {%- endif -%}
+{%- endmacro %}
