@@ -13,23 +13,23 @@ import duckdb
 import yaml
 
 from customer_loyalty.data_docs import render
-from customer_loyalty.errors import Refusal
-from customer_loyalty.published_file import (
-    PUBLISHED,
-    check_target,
-    kept_builds,
-    last_build,
-    roll_back,
-)
+from customer_loyalty.errors import InUse, Refusal
+from customer_loyalty.published_file import PUBLISHED, kept_builds, last_build, roll_back
 from customer_loyalty.summary import summarise
-
-WAREHOUSE = "warehouse/loyalty.duckdb"
+from customer_loyalty.targets import WAREHOUSE, Target, target_of
 
 relative_to_option = click.option(
     "--relative-to",
     default=".",
     type=click.Path(path_type=Path),
     help="What relative folders are relative to.",
+)
+target_option = click.option(
+    "--target",
+    "target_name",
+    default="",
+    envvar="LOYALTY_TARGET",
+    help="A target of profiles.yml, such as postgres; else its default.",
 )
 
 
@@ -41,6 +41,7 @@ def main() -> None:
 @main.command()
 @click.option("--raw-data", default="", help="A folder of files instead of the demo.")
 @click.option("--vars", "vars_json", default="", help="Settings as JSON.")
+@target_option
 @click.option(
     "--wait",
     default="",
@@ -48,48 +49,47 @@ def main() -> None:
     help="Seconds to wait for another build, or whoever has the working database open.",
 )
 @relative_to_option
-def build(raw_data: str, vars_json: str, wait: str, relative_to: Path) -> None:
+def build(raw_data: str, vars_json: str, target_name: str, wait: str, relative_to: Path) -> None:
     """Run dbt build in the current folder and sum up what it published.
 
     Exits as dbt does: 0 means published, 1 a closed gate, a failed test or a refusal, 2 that dbt
     could not run; and 75, before anything was done, where the working database is in use.
     """
+    from customer_loyalty.plugin import seconds_to_wait
+
     if not Path("dbt_project.yml").is_file():
         raise click.ClickException(f"{Path.cwd()} is no dbt project: change to the checkout first.")
     variables = read_vars(raw_data, vars_json, relative_to)
-    for name, default in (("LOYALTY_WAREHOUSE", WAREHOUSE), ("LOYALTY_PUBLISHED", PUBLISHED)):
-        os.environ[name] = database(name, default, relative_to)
     os.environ["LOYALTY_WAIT"] = wait
-    see_that_nobody_is_in_the_way(os.environ["LOYALTY_WAREHOUSE"], os.environ["LOYALTY_PUBLISHED"])
     # dbt reads YAML, which knows some escapes and numbers of JSON as others, or not at all.
     vars_yaml = yaml.safe_dump(variables, default_flow_style=True, width=sys.maxsize)
-    published = Path(os.environ["LOYALTY_PUBLISHED"])
-    before = last_build(published)
-    # Unit tests judge the SQL, not the data: once in `make test`, not again with every build.
-    code = run_dbt("build", "--vars", vars_yaml, "--exclude-resource-type", "unit_test")
-    if code == 0 and last_build(published) == before:
-        # Options of dbt in the environment, such as DBT_EMPTY, made it a part of a build.
-        code = 1
-    if code == 0:
-        click.echo(summarise(str(published)))
-    sys.exit(code)
-
-
-def see_that_nobody_is_in_the_way(warehouse: str, published: str) -> None:
-    """Say in one line, before dbt starts, what it would say among its own, or at the end only.
-
-    Raises ClickException; its exit code is 75 (try again later) where a database is in use.
-    """
-    from customer_loyalty.plugin import InUse, open_when_free, seconds_to_wait
-
+    arguments = ["--vars", vars_yaml, *(["--target", target_name] if target_name else [])]
     try:
-        check_target(Path(os.path.realpath(published)))
-        if Path(warehouse).exists():
-            open_when_free(warehouse, {}, seconds_to_wait()).close()
+        target = find_target(target_name, relative_to)
+        with target.building(seconds_to_wait()):
+            before = target.last_build()
+            # Unit tests judge the SQL, not the data: once in `make test`, not with every build.
+            code = run_dbt("build", *arguments, "--exclude-resource-type", "unit_test")
+            if code == 0 and target.last_build() == before:
+                # Options of dbt in the environment, such as DBT_EMPTY, made it a part of a build.
+                code = 1
+        if code == 0:
+            click.echo(summarise(target))
     except (Refusal, RuntimeError) as error:
         refusal = click.ClickException(str(error))
         refusal.exit_code = os.EX_TEMPFAIL if isinstance(error, InUse) else 1
         raise refusal from None
+    sys.exit(code)
+
+
+def find_target(name: str, relative_to: Path) -> Target:
+    """A target of profiles.yml; DuckDB's files are those that the environment names.
+
+    Raises Refusal.
+    """
+    for variable, default in (("LOYALTY_WAREHOUSE", WAREHOUSE), ("LOYALTY_PUBLISHED", PUBLISHED)):
+        os.environ[variable] = database(variable, default, relative_to)
+    return target_of(name or None, os.environ["LOYALTY_WAREHOUSE"], os.environ["LOYALTY_PUBLISHED"])
 
 
 def run_dbt(*arguments: str) -> int:

@@ -10,3 +10,7 @@ class Refusal(Exception):
     """
 
     __traceback__ = property(lambda self: None, lambda self, traceback: None)  # type: ignore[assignment]
+
+
+class InUse(RuntimeError):
+    """Another process has the working database open, or builds in it: try again later."""

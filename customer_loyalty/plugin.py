@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 
+from customer_loyalty.errors import InUse
 from customer_loyalty.published_file import PUBLISHED
 
 if TYPE_CHECKING:
@@ -29,10 +30,6 @@ TAKEN = (
 )
 # What DuckDB says of a file that another process has open, and who that is.
 LOCKED = re.compile(r"Could not set lock on file(?:.*held in (\S+).*\(PID (\d+)\))?", re.DOTALL)
-
-
-class InUse(RuntimeError):
-    """Another process has the working database open."""
 
 
 class Plugin(BasePlugin):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -21,9 +23,12 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.engine import Engine
+from customer_loyalty.errors import InUse, Refusal
 from customer_loyalty.files import land
 from customer_loyalty.publish import MARTS, QUALITY
 from customer_loyalty.published_file import PublishFault
+from customer_loyalty.python_models import COMMAND, run_model
+from customer_loyalty.targets import Target
 
 if TYPE_CHECKING:
     from customer_loyalty.judge import Judge
@@ -152,12 +157,71 @@ def copy_rows(con: Any, rows: Any, table: str) -> None:
             cursor.copy_expert(f"copy {table} from stdin (format csv)", lines)
 
 
+class PostgresTarget(Target):
+    """A database of PostgreSQL, for what is worked on and for what is published."""
+
+    def __init__(self, name: str | None, credentials: Any) -> None:
+        super().__init__(name)
+        self.credentials = credentials
+
+    @property
+    def place(self) -> str:
+        return f"schema marts of {self.credentials.database}"
+
+    @contextmanager
+    def building(self, wait: float) -> Iterator[None]:
+        """A lock of the server keeps others away; it ends with the connection, in any way."""
+        key = f"customer_loyalty build {self.credentials.schema}"
+        until = time.monotonic() + wait
+        with self._connected() as engine:
+            engine.con.autocommit = True
+            while not engine.value(f"select pg_try_advisory_lock(hashtext('{key}'))"):
+                if time.monotonic() >= until:
+                    raise InUse(
+                        f"Another build works in the schemas {self.credentials.schema}_… of"
+                        f" {self.credentials.database}. Try again when it has ended, or wait for it"
+                        " with make build WAIT=60."
+                    )
+                time.sleep(0.2)
+            run_python_models_here()
+            yield
+
+    @contextmanager
+    def published(self) -> Iterator[Engine]:
+        with self._connected() as engine:
+            yield engine
+
+    def how_to_ask(self, sql: str) -> str:
+        return f'psql {self.credentials.database} -c "{sql}"'
+
+    @contextmanager
+    def _connected(self) -> Iterator[PostgresEngine]:
+        to = self.credentials
+        try:
+            con = psycopg2.connect(
+                host=to.host,
+                port=to.port,
+                user=to.user,
+                password=to.password,
+                dbname=to.database,
+                connect_timeout=to.connect_timeout,
+                sslmode=to.sslmode,
+                sslcert=to.sslcert,
+                sslkey=to.sslkey,
+                sslrootcert=to.sslrootcert,
+            )
+        except psycopg2.Error as error:
+            raise Refusal(f"PostgreSQL can't be reached: {str(error).strip()}") from None
+        try:
+            yield PostgresEngine(con, to.schema)
+        finally:
+            con.close()
+
+
 def run_python_models_here() -> None:
     """Let dbt-postgres run Python models in this process, on the connection of their thread."""
     from dbt.adapters.contracts.connection import AdapterResponse
     from dbt.adapters.postgres import PostgresAdapter
-
-    from customer_loyalty.python_models import run_model
 
     def submit_python_job(adapter: Any, parsed_model: dict, compiled_code: str) -> Any:
         con = adapter.connections.get_thread_connection().handle
@@ -165,6 +229,7 @@ def run_python_models_here() -> None:
         return AdapterResponse(_message="OK")
 
     PostgresAdapter.submit_python_job = submit_python_job
+    os.environ[COMMAND] = "1"
 
 
 # --- Great Expectations on that connection ----------------------------------------------------

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from typing import Any
 
 from customer_loyalty.engine import Engine
 
 COMMAND = "LOYALTY_COMMAND"
-"""The environment variable that tells dbt that the package's command runs it."""
+"""The environment variable that tells the project that Python models can run."""
 
 
 class Table:
@@ -35,8 +34,3 @@ def run_model(code: str, engine: Engine) -> None:
     except Exception as error:
         told = "".join(traceback.format_exception(error))
         raise DbtRuntimeError(f"Python model failed:\n{told}") from None
-
-
-def announce_command() -> None:
-    """Tell the hooks and materializations of the project that Python models can run."""
-    os.environ[COMMAND] = "1"

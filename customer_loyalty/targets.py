@@ -1,0 +1,124 @@
+"""The targets of profiles.yml: who builds in one now, and how to read it."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from customer_loyalty.engine import DuckDBEngine, Engine
+from customer_loyalty.errors import Refusal
+from customer_loyalty.published_file import check_target, last_build
+
+WAREHOUSE = "warehouse/loyalty.duckdb"
+"""The working database of DuckDB, unless LOYALTY_WAREHOUSE says otherwise."""
+
+
+class Target(ABC):
+    """Where a build works and publishes. name: its name in profiles.yml, none for the default."""
+
+    def __init__(self, name: str | None) -> None:
+        self.name = name
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where the marts are published, in words."""
+
+    @abstractmethod
+    def building(self, wait: float) -> AbstractContextManager[None]:
+        """While it lasts, dbt may build, and nobody else does.
+
+        wait: for how many seconds at most to wait for somebody else. Raises InUse after them, and
+        Refusal or RuntimeError where nothing can be built or published at all.
+        """
+
+    @abstractmethod
+    def published(self) -> AbstractContextManager[Engine]:
+        """While it lasts, what is published, in the schemas marts and quality."""
+
+    @abstractmethod
+    def how_to_ask(self, sql: str) -> str:
+        """A command that runs a query on what is published."""
+
+    def last_build(self) -> dict[str, Any] | None:
+        """The row of ``published_build``; None where there is none that can be read."""
+        with self.published() as engine:
+            return engine.last_build(self.place)
+
+
+class DuckDBTarget(Target):
+    """A working database and a published one, each a file."""
+
+    def __init__(self, name: str | None, warehouse: str, published: str) -> None:
+        super().__init__(name)
+        self.warehouse, self.file = warehouse, published
+
+    @property
+    def place(self) -> str:
+        return self.file
+
+    @contextmanager
+    def building(self, wait: float) -> Iterator[None]:
+        from customer_loyalty.plugin import open_when_free
+
+        check_target(Path(os.path.realpath(self.file)))
+        if Path(self.warehouse).exists():
+            open_when_free(self.warehouse, {}, wait).close()
+        yield
+
+    @contextmanager
+    def published(self) -> Iterator[Engine]:
+        with duckdb.connect(self.file, read_only=True) as con:
+            yield DuckDBEngine(con)
+
+    def last_build(self) -> dict[str, Any] | None:
+        return last_build(Path(self.file))
+
+    def how_to_ask(self, sql: str) -> str:
+        return f'.venv/bin/customer-loyalty query "{sql}"'
+
+
+def target_of(name: str | None, warehouse: str, published: str) -> Target:
+    """A target of the project in the current folder. Raises Refusal where there is none so called.
+
+    warehouse, published: the databases that DuckDB works in and publishes to.
+    """
+    credentials = credentials_of(name)
+    if credentials.type == "postgres":
+        from customer_loyalty.postgres import PostgresTarget
+
+        return PostgresTarget(name, credentials)
+    if credentials.type != "duckdb":
+        raise Refusal(
+            f"The gate does not run on {credentials.type} yet: it knows duckdb and postgres."
+        )
+    return DuckDBTarget(name, warehouse, published)
+
+
+def credentials_of(name: str | None) -> Any:
+    """What profiles.yml says of a target, as dbt reads it. Raises Refusal."""
+    from dbt.config.runtime import load_profile
+    from dbt.flags import set_from_args
+    from dbt_common.context import set_invocation_context
+    from dbt_common.exceptions import DbtBaseException
+
+    here = Path.cwd()
+    profiles = os.environ.get("DBT_PROFILES_DIR") or (
+        here if (here / "profiles.yml").is_file() else Path.home() / ".dbt"
+    )
+    set_invocation_context(os.environ)
+    set_from_args(Namespace(PROFILES_DIR=str(profiles), PROJECT_DIR=str(here)), None)
+    try:
+        return load_profile(str(here), {}, None, name).credentials
+    except DbtBaseException as error:
+        told = str(error)
+        if "Could not find adapter type" in told:
+            told += f"\nmake build TARGET={name} installs it."
+        raise Refusal(told) from None
