@@ -59,15 +59,15 @@
 {% macro text_to_decimal(text, precision, scale) -%}
     {%- set whole = '[0-9]{1,' ~ (precision - scale) ~ '}([.][0-9]{0,' ~ scale ~ '}0*)?' -%}
     {%- set pattern = '[+-]?0*(' ~ whole ~ '|[.][0-9]{1,' ~ scale ~ '}0*)' -%}
-    case when {{ matches(text, pattern) }} then cast({{ text }} as decimal({{ precision }}, {{ scale }})) end
+    cast(case when {{ matches(text, pattern) }} then {{ text }} end as decimal({{ precision }}, {{ scale }}))
 {%- endmacro %}
 
 {# A whole number; 9.0 is 9. #}
 {% macro text_to_integer(text) -%}
-    case
-        when {{ matches(text, '[+-]?0*[0-9]{1,9}([.]0*)?') }}
-            then cast(cast({{ text }} as decimal(10, 0)) as integer)
-    end
+    cast(
+        cast(case when {{ matches(text, '[+-]?0*[0-9]{1,9}([.]0*)?') }} then {{ text }} end as decimal(10, 0))
+        as integer
+    )
 {%- endmacro %}
 
 {# The pattern of a day; there is no year 0. #}

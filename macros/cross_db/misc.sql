@@ -20,7 +20,7 @@
 {%- endmacro %}
 
 {% macro default__exact_product(amount, rate) -%}
-    cast({{ amount }} as decimal(38, 4)) * cast({{ rate }} as decimal(38, 10))
+    cast(cast({{ amount }} as decimal(38, 4)) * cast({{ rate }} as decimal(38, 10)) as decimal(38, 14))
 {%- endmacro %}
 
 {# Spark's product has as many digits as both factors, and loses decimals where these are more than 38. #}
@@ -120,7 +120,7 @@
 
 {% macro default__refuse_with(query) -%}
     {%- for row in run_query(query).rows -%}
-        {%- do exceptions.raise_compiler_error(row[0]) -%}
+        {%- do exceptions.raise_database_error(row[0]) -%}
     {%- endfor -%}
 {%- endmacro %}
 

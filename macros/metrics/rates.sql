@@ -15,11 +15,13 @@
         days.source_system,
         days.currency_code,
         days.rate_on,
-        case
-            when days.currency_code = '{{ setting("reporting_currency") }}' then cast(1 as decimal(18, 10))
-            {#- Two rows of one currency and date are a fault that stops; until then they must not double an order. #}
-            else max(rates.rate_to_reporting)
-        end as rate_to_reporting
+        cast(
+            case
+                when days.currency_code = '{{ setting("reporting_currency") }}' then 1
+                {#- Two rows of one currency and date are a fault that stops; until then they must not double an order. #}
+                else max(rates.rate_to_reporting)
+            end as decimal(18, 10)
+        ) as rate_to_reporting
     from (
         select
             days.source_system,

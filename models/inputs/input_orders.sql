@@ -5,7 +5,7 @@ passed as (
 
     select
         *,
-        coalesce(refunded_amount, 0) as refunded
+        cast(coalesce(refunded_amount, 0) as decimal(18, 4)) as refunded
     from {{ ref('passed_orders') }}
 
 )

@@ -83,9 +83,9 @@ select
 
     ---------- numbers
     coalesce(ordered.orders, 0) as orders,
-    coalesce(ordered.revenue, 0) as revenue,
+    cast(coalesce(ordered.revenue, 0) as decimal(38, 14)) as revenue,
     coalesce(ordered.window_orders, 0) as window_orders,
-    coalesce(ordered.window_revenue, 0) as window_revenue,
+    cast(coalesce(ordered.window_revenue, 0) as decimal(38, 14)) as window_revenue,
     coalesce(active.active_days, 0) as active_days,
     coalesce(active.window_active_days, 0) as window_active_days,
 

@@ -101,12 +101,14 @@ select
     period_number,
     dimension,
     segment,
-    sum(
-        case
-            -- before a currency's first rate there is no contract in it
-            when amount_at_start = 0 then 0
-            else {{ in_reporting_currency('amount_at_start', 'rate_to_reporting') }}
-        end
+    cast(
+        sum(
+            case
+                -- before a currency's first rate there is no contract in it
+                when amount_at_start = 0 then 0
+                else {{ in_reporting_currency('amount_at_start', 'rate_to_reporting') }}
+            end
+        ) as decimal(38, 14)
     ) as revenue_at_start
 from amounts
 group by period_grain, period_number, dimension, segment

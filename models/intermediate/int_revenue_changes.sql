@@ -104,11 +104,25 @@ customer_changes as (
         {{ revenue_expansion('amount_at_start', 'amount_at_end') }} as revenue_expansion
     from customer_amounts
 
+),
+
+segmented as (
+
+    {{ sum_by_segment(
+        'customer_changes',
+        keys=['period_grain', 'period_number'],
+        measures=['revenue_lost', 'revenue_contraction', 'revenue_expansion'],
+        dimensions=setting('segment_dimensions'),
+    ) }}
+
 )
 
-{{ sum_by_segment(
-    'customer_changes',
-    keys=['period_grain', 'period_number'],
-    measures=['revenue_lost', 'revenue_contraction', 'revenue_expansion'],
-    dimensions=setting('segment_dimensions'),
-) }}
+select
+    period_grain,
+    period_number,
+    dimension,
+    segment,
+    cast(revenue_lost as decimal(38, 14)) as revenue_lost,
+    cast(revenue_contraction as decimal(38, 14)) as revenue_contraction,
+    cast(revenue_expansion as decimal(38, 14)) as revenue_expansion
+from segmented

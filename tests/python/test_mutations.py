@@ -138,7 +138,7 @@ MUTATIONS = (
                 "coalesce(100 * {{ ratio(numerator, denominator) }}, 0)",
             ),
         ),
-        "churn::churn_is_null_without_customers_at_start_and_revenue_without_any_contract",
+        "churn::rates_are_null_without_customers_at_start_or_contracts",
     ),
     Mutation(
         "Customers who come back count as kept: retention passes 100 %",
