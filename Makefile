@@ -20,7 +20,7 @@ export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 # A checkout that was moved has an environment that points to where it was.
 ifneq ($(shell cat $(VENV)/.home 2>/dev/null),$(CURDIR))
-.PHONY: $(VENV)/.runtime $(VENV)/.dev
+.PHONY: $(VENV)/.runtime $(VENV)/.dev $(VENV)/.spark
 endif
 
 .PHONY: help
@@ -88,6 +88,14 @@ builds: $(VENV)/.runtime ## the published build, and those kept beside it
 rollback: $(VENV)/.runtime ## put the build before back: make rollback [BUILD=id of another]
 	@$(BIN)/python -m customer_loyalty rollback --build "$$BUILD" --relative-to "$$CALLER"
 
+.PHONY: spark-up
+spark-up: $(VENV)/.spark ## start Spark on this machine, in warehouse/spark: a master, two workers, and where dbt connects
+	@$(BIN)/python -m customer_loyalty spark-up --relative-to "$$CALLER"
+
+.PHONY: spark-down
+spark-down: $(VENV)/.spark ## end Spark, every process of it; its tables stay
+	@$(BIN)/python -m customer_loyalty spark-down --relative-to "$$CALLER"
+
 .PHONY: hooks
 hooks: $(VENV)/.dev ## let git run the linters on what you commit
 	@$(BIN)/pre-commit install
@@ -109,6 +117,12 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml
 $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	@$(call install,dev)
 	@touch $(VENV)/.runtime
+
+# Some of it is source code only, which pip builds with what is there; so nothing that is not pinned is downloaded.
+$(VENV)/.spark: requirements/spark.txt $(VENV)/.runtime
+	@echo "Installing Spark into $(VENV), once; it takes about a minute …"
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --require-hashes -r requirements/spark.txt
+	@touch $@
 
 define install
 $(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \

