@@ -6,13 +6,14 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
 import duckdb
 import yaml
 
-from customer_loyalty.data_docs import render
+from customer_loyalty.data_docs import latest_check, render
 from customer_loyalty.errors import InUse, Refusal
 from customer_loyalty.published_file import PUBLISHED, kept_builds, last_build, roll_back
 from customer_loyalty.summary import summarise
@@ -144,14 +145,15 @@ def absolute(path: str, relative_to: Path) -> Path:
     type=click.Path(path_type=Path, dir_okay=False),
     help="The file to write.",
 )
+@target_option
 @relative_to_option
-def data_docs(output: Path, relative_to: Path) -> None:
+def data_docs(output: Path, target_name: str, relative_to: Path) -> None:
     """Render the gate's latest results as one HTML page that reads offline.
 
-    They are those of the working database (LOYALTY_WAREHOUSE), a gate that closed included.
+    They are those of what was built last, a gate that closed included.
     """
     try:
-        page = render(database("LOYALTY_WAREHOUSE", WAREHOUSE, relative_to))
+        page = render(latest_check(find_target(target_name, relative_to)))
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(page, encoding="utf-8")
     except (Refusal, OSError) as error:
@@ -190,6 +192,54 @@ def builds(relative_to: Path) -> None:
         raise click.ClickException(f"{target}: nothing was published here yet.")
     for published_at, id_, path in listed:
         click.echo(f"{id_}  {published_at} UTC  {path}")
+
+
+@main.command("spark-up")
+@relative_to_option
+def spark_up(relative_to: Path) -> None:
+    """Start Spark on this machine: a master, two workers, and the Thrift server for dbt.
+
+    All of it is in one folder, LOYALTY_SPARK, and on 127.0.0.1 only. Ports: LOYALTY_SPARK_PORT of
+    the Thrift server, LOYALTY_SPARK_MASTER_PORT of the master.
+    """
+    spark, folder = spark_in(relative_to)
+    try:
+        cluster, is_new = spark.up(folder, tell=click.echo)
+    except (Refusal, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(
+        f"Spark is up{'' if is_new else ' already'}: Thrift at {cluster.thrift_host}:"
+        f"{cluster.thrift_port}, {len(cluster.workers)} workers of {cluster.master}, all in"
+        f" {folder}. To end it: make spark-down"
+    )
+
+
+@main.command("spark-down")
+@relative_to_option
+def spark_down(relative_to: Path) -> None:
+    """End Spark, every process of it; the tables in its folder, LOYALTY_SPARK, stay."""
+    spark, folder = spark_in(relative_to)
+    try:
+        ended = spark.down(folder)
+    except (Refusal, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(
+        f"Spark is down: {ended} processes ended."
+        if ended
+        else f"Nothing to end: no Spark runs in {folder}."
+    )
+
+
+def spark_in(relative_to: Path) -> tuple[ModuleType, Path]:
+    """What starts and ends Spark, and the folder of it. Raises ClickException."""
+    try:
+        from customer_loyalty import spark_cluster
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"Spark is not installed ({error}): make spark-up installs it, as does"
+            " pip install 'customer-loyalty[spark]'"
+        ) from None
+    return spark_cluster, Path(database("LOYALTY_SPARK", spark_cluster.FOLDER, relative_to))
 
 
 @main.command()

@@ -6,10 +6,8 @@ import re
 from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import duckdb
 from jinja2 import Environment, StrictUndefined
 
 from customer_loyalty.contract import INPUTS
@@ -18,8 +16,8 @@ from customer_loyalty.gate import LEDGER, Result
 from customer_loyalty.rules import ACTIONS
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
+    from customer_loyalty.engine import Engine
+    from customer_loyalty.targets import Target
 
 RESULTS = "gx_validation_results"
 
@@ -98,49 +96,44 @@ class Check:
         )
 
 
-def render(warehouse: str) -> str:
-    """The page on the latest check in the working database. Raises NoResults."""
+def render(check: Check) -> str:
+    """The page on a check."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["one_by_one"] = lambda examples: re.split(r"(?<=\)); ", examples)
     template = (files("customer_loyalty") / "data_docs.html.j2").read_text("utf-8")
-    return environment.from_string(template).render(check=latest_check(warehouse))
+    return environment.from_string(template).render(check=check)
 
 
-def latest_check(warehouse: str) -> Check:
-    """The latest check in a working database. Raises NoResults where there is none to read."""
-    if not Path(warehouse).is_file():
-        raise NoResults(f"{warehouse}: there is no such database. Run make build first.")
-    try:
-        with duckdb.connect(warehouse, read_only=True) as con:
-            check = read(con)
-    except (duckdb.CatalogException, duckdb.BinderException):
-        why = "was built by an older version of this project, or in part only"
-        raise NoResults(f"{warehouse}: {why}. Run make build.") from None
-    except duckdb.Error as error:
-        why = f"can't be read: {str(error).splitlines()[0]}"
-        if "Could not set lock" in str(error):
-            why = "somebody writes to it, perhaps a build. Try again when it has ended."
-        raise NoResults(f"{warehouse}: {why}") from None
+def latest_check(target: Target) -> Check:
+    """The latest check of a target's inputs. Raises Refusal where there is none to read."""
+    with target.working() as engine:
+        try:
+            check = read(engine)
+        except engine.Error:
+            raise NoResults(
+                f"{target.workplace}: was built by an older version of this project, or in part"
+                " only. Run make build."
+            ) from None
     if not check.results:
         raise NoResults(
-            f"{warehouse}: the inputs were never checked, or the last run ended before it could."
-            " Run make build."
+            f"{target.workplace}: the inputs were never checked, or the last run ended before it"
+            " could. Run make build."
         )
     return check
 
 
-def read(con: DuckDBPyConnection) -> Check:
+def read(engine: Engine) -> Check:
     """The latest check; without results where there is none."""
-    if not con.execute("from duckdb_tables() where table_name = ?", [RESULTS]).fetchall():
+    if not engine.has_table("quality", RESULTS):
         return Check([], [], {})
 
     def rows(kind: type, table: str) -> list:
         """A table's rows, inputs in the order of the contract."""
         names = ", ".join(one.name for one in fields(kind))
-        found = con.execute(f"select {names} from quality.{table}").fetchall()
+        found = engine.rows(f"select {names} from {engine.table('quality', table)}")
         return sorted((kind(*row) for row in found), key=lambda one: list(INPUTS).index(one.input))
 
-    staged_by = con.execute(f"select input, staged_by from {LEDGER}").fetchall()
+    staged_by = engine.rows(f"select input, staged_by from {engine.table('quality', LEDGER)}")
     return Check(rows(Result, RESULTS), rows(Input, "input_summary"), dict(staged_by))

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from customer_loyalty import published_file
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ class Engine(ABC):
 
     Types of columns are those that all engines know: varchar, bigint, boolean, date, timestamp.
     """
+
+    Error: type[Exception]
+    """What it raises where a statement fails."""
 
     @abstractmethod
     def schema(self, room: str) -> str:
@@ -69,6 +74,10 @@ class Engine(ABC):
     def publish(self, publication: Publication) -> None:
         """Replace what is published, all of it or nothing. Raises PublishFault."""
 
+    @abstractmethod
+    def has_table(self, room: str, name: str) -> bool:
+        """Whether a room has a table of that name."""
+
     def rows(self, sql: str) -> list[tuple]:
         """The rows of a query."""
         return [tuple(record.values()) for record in self.records(sql)]
@@ -88,7 +97,9 @@ def engine_of(session: Any) -> Engine:
 
 
 class DuckDBEngine(Engine):
-    """The working database, a file of its own."""
+    """A file: the working database, or the published one."""
+
+    Error = duckdb.Error
 
     def __init__(self, con: DuckDBPyConnection) -> None:
         self.con = con
@@ -112,6 +123,10 @@ class DuckDBEngine(Engine):
 
     def made_of(self, name: str) -> DuckDBPyRelation:
         return self.con.query(f"select * from {name}")
+
+    def has_table(self, room: str, name: str) -> bool:
+        found = f"from duckdb_tables() where schema_name = '{room}' and table_name = '{name}'"
+        return bool(self.rows(found))
 
     def land(self, raw_data: str, name: str) -> DuckDBPyRelation:
         from customer_loyalty.files import land

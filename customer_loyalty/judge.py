@@ -1,10 +1,11 @@
-"""Great Expectations on tables, through SQLAlchemy on a connection that is open already."""
+"""Great Expectations on tables: what is asked of it, on any engine, and how through SQLAlchemy."""
 
 from __future__ import annotations
 
 import logging
 import os
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -14,13 +15,9 @@ from customer_loyalty.rules import GateError, with_parameters
 Rule = Mapping[str, Any]
 
 
-@contextmanager
-def sql_judges(connection: AbstractContextManager[str]) -> Iterator[Callable[[str], Judge]]:
-    """While it lasts, yields a function that makes the Judge of a table, ``schema.table``.
-
-    connection: while it lasts, engines of SQLAlchemy for the URL that it yields run on dbt's own.
-    """
-    # Importing Great Expectations takes seconds: here, and nowhere else.
+def new_context() -> Any:
+    """A context of Great Expectations that lives in memory, and writes and logs nothing."""
+    # Importing it takes seconds: here, and nowhere else.
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     # What it logs it also returns, and that becomes one GateError; its traces would bury it.
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
@@ -30,36 +27,26 @@ def sql_judges(connection: AbstractContextManager[str]) -> Iterator[Callable[[st
         InMemoryStoreBackendDefaults,
         ProgressBarsConfig,
     )
-    from great_expectations.datasource.fluent import GxDatasourceWarning
 
-    # Its class for PostgreSQL would not take a connection that is open.
-    warnings.filterwarnings("ignore", category=GxDatasourceWarning)
-    with connection as url:
-        context = gx.get_context(
-            mode="ephemeral",
-            project_config=DataContextConfig(
-                store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
-                progress_bars=ProgressBarsConfig(globally=False),
-                analytics_enabled=False,
-            ),
-        )
-        source = context.data_sources.add_sql("gate", connection_string=url)
-
-        def judge_of(relation: str) -> Judge:
-            schema, table = relation.split(".")
-            return Judge(
-                context, source.add_table_asset(relation, table_name=table, schema_name=schema)
-            )
-
-        yield judge_of
+    return gx.get_context(
+        mode="ephemeral",
+        project_config=DataContextConfig(
+            store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+            progress_bars=ProgressBarsConfig(globally=False),
+            analytics_enabled=False,
+        ),
+    )
 
 
-class Judge:
-    """One table before Great Expectations."""
+class Judge(ABC):
+    """One table before Great Expectations.
 
-    def __init__(self, context: Any, asset: Any):
-        self._batch = asset.add_batch_definition_whole_table("whole").get_batch()
-        self._validator = context.get_validator(batch_request=asset.build_batch_request())
+    batch, validator: Great Expectations' own, of the whole table.
+    """
+
+    def __init__(self, batch: Any, validator: Any) -> None:
+        self._batch = batch
+        self._validator = validator
 
     def passes(self, rules: list[Rule], parameters: Mapping[str, Any]) -> dict[str, bool]:
         """Whether each rule is kept, by its id. Raises GateError where one can't be judged."""
@@ -73,13 +60,39 @@ class Judge:
         results = self._validate(rules, parameters, {"result_format": "BASIC"})
         return {rule: result.result for rule, result in results.items()}
 
+    @abstractmethod
+    def first_rows_that_break(
+        self,
+        rule: Rule,
+        parameters: Mapping[str, Any],
+        columns: Sequence[str],
+        order_by: Sequence[str],
+        limit: int,
+    ) -> list[Sequence[Any]]:
+        """Some of the rows that break a rule. Raises GateError where it is none on rows."""
+
+    @abstractmethod
+    def keep_rows_that_break(
+        self,
+        rule: Rule,
+        parameters: Mapping[str, Any],
+        table: str,
+        columns: Mapping[str, str],
+        told: Mapping[str, str | None],
+    ) -> None:
+        """Insert the rows that break a rule into a table that the engine made.
+
+        columns: by the table's column, that of the judged rows. told: by the table's column, what
+        stands there in every row. Raises GateError where the rule is none on rows.
+        """
+
     def _validate(self, rules, parameters, result_format) -> dict[str, Any]:
         import great_expectations as gx
 
         if not rules:
             return {}
         suite = gx.ExpectationSuite(
-            name="rules", expectations=[_expectation(rule, parameters) for rule in rules]
+            name="rules", expectations=[self._expectation(rule, parameters) for rule in rules]
         )
         outcome = self._batch.validate(suite, result_format=result_format)
         # They come back in another order.
@@ -91,21 +104,16 @@ class Judge:
                 raise GateError(f"{rule['meta']['rule']} gave no result: {raised}")
         return results
 
-    def _rows_that_break(
-        self, rule: Rule, parameters: Mapping[str, Any], columns: list[Any]
-    ) -> Any:
-        """The select of ``columns`` of every row that breaks a rule: the condition it is judged by.
+    def _broken(self, rule: Rule, parameters: Mapping[str, Any]) -> tuple[str, Any, Any]:
+        """The metric that judges a rule, the rows that it looks at, and the condition to break it.
 
         Great Expectations itself tells some rows only. Raises GateError where the rule is none on
         rows.
         """
-        import sqlalchemy as sa
         from great_expectations.expectations.expectation import get_metric_kwargs
-        from great_expectations.util import get_sqlalchemy_selectable
         from great_expectations.validator.metric_configuration import MetricConfiguration
 
-        expectation = _expectation(rule, parameters)
-        engine = self._validator.execution_engine
+        expectation = self._expectation(rule, parameters)
         metric = f"{getattr(expectation, 'map_metric', None)}.condition"
         if not getattr(expectation, "map_metric", None):
             raise GateError(
@@ -120,13 +128,48 @@ class Judge:
                 metric_value_kwargs=kwargs["metric_value_kwargs"],
             )
         )
-        rows = get_sqlalchemy_selectable(engine.get_domain_records({**domain, **accessor}))
-        if metric == "compound_columns.unique.condition":
-            # Its condition is on a table of its own making, which has every column twice.
-            key = [sa.column(column) for column in rule["kwargs"]["column_list"]]
-            often = sa.select(*key).select_from(rows).group_by(*key).having(sa.func.count() > 1)
-            condition = sa.tuple_(*key).in_(often)
-        return sa.select(*columns).select_from(rows).where(condition)
+        engine = self._validator.execution_engine
+        return metric, engine.get_domain_records({**domain, **accessor}), condition
+
+    def _expectation(self, rule: Rule, parameters: Mapping[str, Any]) -> Any:
+        """A rule as Great Expectations' object. Raises GateError where it can't be made."""
+        from great_expectations.exceptions import ExpectationNotFoundError
+        from great_expectations.expectations.registry import get_expectation_impl
+
+        try:
+            kwargs = with_parameters(rule["kwargs"], dict(parameters))
+            return get_expectation_impl(rule["type"])(**kwargs, meta=rule["meta"])
+        except KeyError as error:
+            raise GateError(f"{_named(rule)}: there is no parameter {error}.") from None
+        except (ExpectationNotFoundError, ValueError) as error:
+            raise GateError(f"{_named(rule)}: {error}") from None
+
+
+@contextmanager
+def sql_judges(connection: AbstractContextManager[str]) -> Iterator[Callable[[str], Judge]]:
+    """While it lasts, yields a function that makes the Judge of a table, ``schema.table``.
+
+    connection: while it lasts, engines of SQLAlchemy for the URL that it yields run on dbt's own.
+    """
+    context = new_context()
+    from great_expectations.datasource.fluent import GxDatasourceWarning
+
+    # Its class for PostgreSQL would not take a connection that is open.
+    warnings.filterwarnings("ignore", category=GxDatasourceWarning)
+    with connection as url:
+        source = context.data_sources.add_sql("gate", connection_string=url)
+
+        def judge_of(relation: str) -> Judge:
+            schema, table = relation.split(".")
+            asset = source.add_table_asset(relation, table_name=table, schema_name=schema)
+            batch = asset.add_batch_definition_whole_table("whole").get_batch()
+            return SQLJudge(batch, context.get_validator(batch_request=asset.build_batch_request()))
+
+        yield judge_of
+
+
+class SQLJudge(Judge):
+    """A table that Great Expectations reaches through SQLAlchemy."""
 
     def first_rows_that_break(
         self,
@@ -136,7 +179,6 @@ class Judge:
         order_by: Sequence[str],
         limit: int,
     ) -> list[Sequence[Any]]:
-        """Some of the rows that break a rule. Raises GateError, see _rows_that_break."""
         import sqlalchemy as sa
 
         rows = self._rows_that_break(rule, parameters, [*map(sa.column, columns)])
@@ -150,11 +192,6 @@ class Judge:
         columns: Mapping[str, str],
         told: Mapping[str, str | None],
     ) -> None:
-        """Insert the rows that break a rule into a table of the engine.
-
-        columns: by the table's column, that of the judged rows. told: by the table's column, what
-        stands there in every row. Raises GateError, see _rows_that_break.
-        """
         import sqlalchemy as sa
 
         values = [
@@ -166,22 +203,24 @@ class Judge:
         target = sa.table(table, *map(sa.column, names))
         self._execute(sa.insert(target).from_select(names, rows))
 
+    def _rows_that_break(
+        self, rule: Rule, parameters: Mapping[str, Any], columns: list[Any]
+    ) -> Any:
+        """The select of ``columns`` of every row that breaks a rule."""
+        import sqlalchemy as sa
+        from great_expectations.util import get_sqlalchemy_selectable
+
+        metric, judged, condition = self._broken(rule, parameters)
+        rows = get_sqlalchemy_selectable(judged)
+        if metric == "compound_columns.unique.condition":
+            # Its condition is on a table of its own making, which has every column twice.
+            key = [sa.column(column) for column in rule["kwargs"]["column_list"]]
+            often = sa.select(*key).select_from(rows).group_by(*key).having(sa.func.count() > 1)
+            condition = sa.tuple_(*key).in_(often)
+        return sa.select(*columns).select_from(rows).where(condition)
+
     def _execute(self, statement: Any) -> Any:
         return self._validator.execution_engine.execute_query(statement)
-
-
-def _expectation(rule: Rule, parameters: Mapping[str, Any]) -> Any:
-    """A rule as Great Expectations' object. Raises GateError where it can't be made."""
-    from great_expectations.exceptions import ExpectationNotFoundError
-    from great_expectations.expectations.registry import get_expectation_impl
-
-    try:
-        kwargs = with_parameters(rule["kwargs"], parameters)
-        return get_expectation_impl(rule["type"])(**kwargs, meta=rule["meta"])
-    except KeyError as error:
-        raise GateError(f"{_named(rule)}: there is no parameter {error}.") from None
-    except (ExpectationNotFoundError, ValueError) as error:
-        raise GateError(f"{_named(rule)}: {error}") from None
 
 
 def _named(rule: Rule) -> str:

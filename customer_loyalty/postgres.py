@@ -42,7 +42,9 @@ registry.register("postgresql.open", __name__, "OpenPostgresDialect")
 
 
 class PostgresEngine(Engine):
-    """A connection of psycopg2 that dbt has open."""
+    """A connection of psycopg2."""
+
+    Error = psycopg2.Error
 
     def __init__(self, con: Any, working: str) -> None:
         """working: the profile's schema, with which the names of the rooms' schemas begin."""
@@ -77,6 +79,9 @@ class PostgresEngine(Engine):
         with duckdb.connect() as con:
             copy_rows(self.con, land(con, raw_data, name), "landed")
         self.made_of("landed")
+
+    def has_table(self, room: str, name: str) -> bool:
+        return self.value(f"select to_regclass('{self.table(room, name)}') is not null")
 
     def judges(self) -> AbstractContextManager[Callable[[str], Judge]]:
         from customer_loyalty.judge import sql_judges
@@ -168,6 +173,10 @@ class PostgresTarget(Target):
     def place(self) -> str:
         return f"schema marts of {self.credentials.database}"
 
+    @property
+    def workplace(self) -> str:
+        return f"The schemas {self.credentials.schema}_… of {self.credentials.database}"
+
     @contextmanager
     def building(self, wait: float) -> Iterator[None]:
         """A lock of the server keeps others away; it ends with the connection, in any way."""
@@ -186,10 +195,11 @@ class PostgresTarget(Target):
             run_python_models_here()
             yield
 
-    @contextmanager
-    def published(self) -> Iterator[Engine]:
-        with self._connected() as engine:
-            yield engine
+    def published(self) -> AbstractContextManager[Engine]:
+        return self._connected()
+
+    def working(self) -> AbstractContextManager[Engine]:
+        return self._connected()
 
     def how_to_ask(self, sql: str) -> str:
         return f'psql {self.credentials.database} -c "{sql}"'

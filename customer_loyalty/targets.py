@@ -31,6 +31,11 @@ class Target(ABC):
     def place(self) -> str:
         """Where the marts are published, in words."""
 
+    @property
+    @abstractmethod
+    def workplace(self) -> str:
+        """Where it works, in words."""
+
     @abstractmethod
     def building(self, wait: float) -> AbstractContextManager[None]:
         """While it lasts, dbt may build, and nobody else does.
@@ -42,6 +47,10 @@ class Target(ABC):
     @abstractmethod
     def published(self) -> AbstractContextManager[Engine]:
         """While it lasts, what is published, in the schemas marts and quality."""
+
+    @abstractmethod
+    def working(self) -> AbstractContextManager[Engine]:
+        """While it lasts, what is worked on. Raises Refusal where it can't be read."""
 
     @abstractmethod
     def how_to_ask(self, sql: str) -> str:
@@ -64,6 +73,10 @@ class DuckDBTarget(Target):
     def place(self) -> str:
         return self.file
 
+    @property
+    def workplace(self) -> str:
+        return self.warehouse
+
     @contextmanager
     def building(self, wait: float) -> Iterator[None]:
         from customer_loyalty.plugin import open_when_free
@@ -76,6 +89,20 @@ class DuckDBTarget(Target):
     @contextmanager
     def published(self) -> Iterator[Engine]:
         with duckdb.connect(self.file, read_only=True) as con:
+            yield DuckDBEngine(con)
+
+    @contextmanager
+    def working(self) -> Iterator[Engine]:
+        if not Path(self.warehouse).is_file():
+            raise Refusal(f"{self.warehouse}: there is no such database. Run make build first.")
+        try:
+            con = duckdb.connect(self.warehouse, read_only=True)
+        except duckdb.Error as error:
+            why = f"can't be read: {str(error).splitlines()[0]}"
+            if "Could not set lock" in str(error):
+                why = "somebody writes to it, perhaps a build. Try again when it has ended."
+            raise Refusal(f"{self.warehouse}: {why}") from None
+        with con:
             yield DuckDBEngine(con)
 
     def last_build(self) -> dict[str, Any] | None:
@@ -95,9 +122,13 @@ def target_of(name: str | None, warehouse: str, published: str) -> Target:
         from customer_loyalty.postgres import PostgresTarget
 
         return PostgresTarget(name, credentials)
+    if credentials.type == "spark":
+        from customer_loyalty.spark import SparkTarget
+
+        return SparkTarget(name, credentials)
     if credentials.type != "duckdb":
         raise Refusal(
-            f"The gate does not run on {credentials.type} yet: it knows duckdb and postgres."
+            f"The gate does not run on {credentials.type}: it knows duckdb, postgres and spark."
         )
     return DuckDBTarget(name, warehouse, published)
 

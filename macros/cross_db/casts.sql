@@ -161,12 +161,18 @@
     cast({{ text }} as timestamp)
 {%- endmacro %}
 
-{# Spark's timestamp is an instant, which the session (in UTC) shows; it knows no 24:00. #}
+{# Spark's timestamp is an instant, which the session (in UTC) shows. It knows no 24:00, and no offset after minutes. #}
 {% macro spark__time_text_to_timestamp(text) -%}
+    {%- set with_seconds -%}
+        case
+            when substring({{ text }}, 17, 1) in ('', ':') then {{ text }}
+            else substring({{ text }}, 1, 16) || ':00' || substring({{ text }}, 17)
+        end
+    {%- endset -%}
     case
         when substring({{ text }}, 12, 2) = '24'
-            then cast(overlay({{ text }} placing '00' from 12 for 2) as timestamp) + interval '1' day
-        else cast({{ text }} as timestamp)
+            then cast(overlay({{ with_seconds }} placing '00' from 12 for 2) as timestamp) + interval '1' day
+        else cast({{ with_seconds }} as timestamp)
     end
 {%- endmacro %}
 

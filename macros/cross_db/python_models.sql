@@ -1,6 +1,7 @@
 {#-
-    dbt-postgres can't run Python models: the package's command runs them in its own process, on the connection of this
-    materialization and in its transaction.
+    Only dbt-duckdb can run the Python models of this project by itself. For the others the package's command runs them,
+    in its own process, on the connection of the materialization. What a model returns stands in the view
+    made_by_python of that connection.
 -#}
 
 {% materialization table, adapter='postgres', supported_languages=['sql', 'python'] %}
@@ -25,6 +26,26 @@
     {%- do persist_docs(target_relation, model) -%}
     {%- do adapter.commit() -%}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
+
+{% materialization table, adapter='spark', supported_languages=['sql', 'python'] %}
+    {%- if model.language == 'sql' -%}
+        {{ return(dbt.materialization_table_spark()) }}
+    {%- endif -%}
+    {%- do refuse_without_command() -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set target_relation = this.incorporate(type='table') -%}
+
+    {{ run_hooks(pre_hooks) }}
+    {%- call statement('python', language='python') %}{{ compiled_code }}{% endcall -%}
+    {%- if existing is not none -%}
+        {%- do adapter.drop_relation(existing) -%}
+    {%- endif -%}
+    {%- call statement('main') %}{{ create_table_as(False, target_relation, 'select * from made_by_python') }}{% endcall -%}
+    {%- do persist_docs(target_relation, model) -%}
+    {{ run_hooks(post_hooks) }}
 
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}

@@ -10,18 +10,29 @@
 {# The table that says by which dbt run each input was staged last. #}
 {% macro staging_ledger() -%}
     {{ return(api.Relation.create(
-        database=target.database, schema=generate_schema_name('quality'), identifier='staged_inputs'
+        database=target.database | default(none), schema=generate_schema_name('quality'), identifier='staged_inputs'
     )) }}
 {%- endmacro %}
 
 {% macro create_staging_ledger() -%}
     {%- if execute -%}
     {%- do adapter.create_schema(staging_ledger().without_identifier()) %}
+    {{- adapter.dispatch('create_staging_ledger', 'customer_loyalty')() }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro default__create_staging_ledger() %}
     create table if not exists {{ staging_ledger() }} (
         input {{ dbt.type_string() }},
         staged_by {{ dbt.type_string() }}
     )
-    {%- endif -%}
+{%- endmacro %}
+
+{# A plain table of Spark can't be changed, but a part of it can be replaced. #}
+{% macro spark__create_staging_ledger() %}
+    create table if not exists {{ staging_ledger() }} (staged_by string, input string)
+    using parquet
+    partitioned by (input)
 {%- endmacro %}
 
 {# Hook at the start of a run that will check the inputs: should it not come to that, no older result looks current. #}
@@ -44,6 +55,10 @@
 {% macro default__note_staging(name) -%}
     delete from {{ staging_ledger() }} where input = '{{ name }}';
     insert into {{ staging_ledger() }} values ('{{ name }}', '{{ invocation_id }}')
+{%- endmacro %}
+
+{% macro spark__note_staging(name) -%}
+    insert overwrite table {{ staging_ledger() }} partition (input = '{{ name }}') select '{{ invocation_id }}'
 {%- endmacro %}
 
 {# Hook of the models in which Great Expectations runs: tells their Python what only Jinja knows. #}
@@ -79,7 +94,7 @@
 
 {# A table of the gate, none where it is not there. #}
 {% macro quality_relation(name) -%}
-    {{ return(adapter.get_relation(target.database, generate_schema_name('quality'), name)) }}
+    {{ return(adapter.get_relation(target.database | default(none), generate_schema_name('quality'), name)) }}
 {%- endmacro %}
 
 {#

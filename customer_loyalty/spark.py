@@ -1,0 +1,462 @@
+"""Spark: SQL runs in the Thrift server that dbt is connected to, checks in a session of their own.
+
+dbt-spark can't run Python models on a plain cluster; they run in the process of the build. Great
+Expectations' backend for Spark wants a SparkSession. The session is a second application on the
+same cluster. It has no catalog, because that of a local cluster admits one process only: it reads
+the tables' own Parquet files, the very ones of which dbt then builds the marts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import duckdb
+import pyhive.exc
+
+from customer_loyalty import spark_cluster
+from customer_loyalty.engine import Engine
+from customer_loyalty.errors import InUse, Refusal
+from customer_loyalty.files import land
+from customer_loyalty.judge import Judge, Rule, new_context
+from customer_loyalty.publish import MARTS, QUALITY
+from customer_loyalty.published_file import PublishFault
+from customer_loyalty.python_models import COMMAND, run_model
+from customer_loyalty.targets import Target
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from customer_loyalty.publish import Publication
+
+MADE = "made_by_python"
+"""The view of what a Python model returned, of which its materialization makes the table."""
+TYPES = {"varchar": "string"}
+"""Types that Spark calls otherwise."""
+LOCK = "warehouse/.spark.lock"
+
+
+class Checks:
+    """The Spark application in which tables are checked: it starts when it is asked for first."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def session(self) -> SparkSession:
+        from pyspark.sql import SparkSession
+
+        builder = SparkSession.builder.appName("customer-loyalty checks")
+        cluster = spark_cluster.load(self.folder)
+        if master := os.environ.get("LOYALTY_SPARK_MASTER"):
+            builder = builder.master(master)
+        elif cluster:
+            os.environ.update(spark_cluster.environment(self.folder, Path(cluster.java_home)))
+        session = (
+            builder.config("spark.ui.enabled", "false")
+            .config("spark.sql.session.timeZone", "UTC")
+            .getOrCreate()
+        )
+        session.sparkContext.setLogLevel("ERROR")
+        return session
+
+    def end(self) -> None:
+        if "session" in self.__dict__:
+            self.session.stop()
+            del self.__dict__["session"]
+
+
+class SparkEngine(Engine):
+    """A connection of PyHive to a Thrift server."""
+
+    Error = pyhive.exc.Error
+
+    def __init__(self, con: Any, working: str, checks: Checks) -> None:
+        """working: the profile's schema, with which the names of the rooms' schemas begin."""
+        self.con = con
+        self.working = working
+        self.checks = checks
+        self._running: Any = None
+        self._filled: set[str] = set()
+
+    def schema(self, room: str) -> str:
+        return f"{self.working}_{room}"
+
+    def run(self, sql: str) -> Any:
+        """Run a statement; returns its cursor."""
+        self._running = cursor = self.con.cursor()
+        cursor.execute(sql)
+        return cursor
+
+    def records(self, sql: str) -> list[dict[str, Any]]:
+        cursor = self.run(sql)
+        columns = [column[0].rpartition(".")[2] for column in cursor.description]
+        # PyHive makes values of timestamps and decimals, not of dates.
+        made = [
+            date.fromisoformat if column[1] == "DATE_TYPE" else None
+            for column in cursor.description
+        ]
+        return [
+            {
+                name: make(value) if make and value is not None else value
+                for name, make, value in zip(columns, made, row, strict=True)
+            }
+            for row in cursor.fetchall()
+        ]
+
+    def create_table(
+        self, name: str, columns: Mapping[str, str], rows: Iterable[Sequence[Any]] = ()
+    ) -> None:
+        typed = ", ".join(
+            f"cast({column} as {TYPES.get(type_, type_)}) as {column}"
+            for column, type_ in columns.items()
+        )
+        values = [f"({', '.join(map(literal, row))})" for row in rows]
+        source = f"values {', '.join(values or ['(' + ', '.join(['null'] * len(columns)) + ')'])}"
+        self.run(
+            f"create or replace temporary view {name} as select {typed}"
+            f" from ({source}) as given ({', '.join(columns)})" + ("" if values else " where false")
+        )
+
+    def made_of(self, name: str) -> None:
+        self.run(f"create or replace temporary view {MADE} as select * from {name}")
+
+    def land(self, raw_data: str, name: str) -> None:
+        folder = self.beside_tables(f"landed_{name}")
+        if not folder.startswith(("file:", "/")):
+            raise Refusal(
+                f"Files can't be landed in {folder}: load them into tables of the cluster, and build"
+                ' with VARS=\'{"sources": ["tables"]}\'.'
+            )
+        path = Path(unquote(urlsplit(folder).path)) / "rows.parquet"
+        with duckdb.connect() as con:
+            landed = land(con, raw_data, name)
+            path.parent.mkdir(exist_ok=True)
+            landed.write_parquet(str(path))
+        self.view_of_files("landed", folder)
+        self.made_of("landed")
+
+    def has_table(self, room: str, name: str) -> bool:
+        schema = self.schema(room)
+        return bool(
+            self.rows(f"show schemas like '{schema}'")
+            and self.rows(f"show tables in {schema} like '{name}'")
+        )
+
+    def judges(self) -> AbstractContextManager[Callable[[str], Judge]]:
+        return spark_judges(self)
+
+    def interrupt(self) -> None:
+        if self._running:
+            with suppress(Exception):
+                self._running.cancel()
+        if "session" in self.checks.__dict__:
+            self.checks.session.sparkContext.cancelAllJobs()
+
+    def last_build(self, place: str) -> dict[str, Any] | None:
+        if not self.rows("show schemas like 'marts'"):
+            return None
+        if not self.rows("show views in marts like 'published_build'"):
+            return None
+        return next(iter(self.records("select * from marts.published_build")), None)
+
+    def add_rows(self, name: str, rows: DataFrame) -> None:
+        """Add rows to a table of this connection alone."""
+        folder = self.beside_tables(name)
+        rows.write.mode("append" if name in self._filled else "overwrite").parquet(folder)
+        self._filled.add(name)
+        self.view_of_files(name, folder)
+
+    def view_of_files(self, name: str, path: str) -> None:
+        """Make a table of this connection alone of Parquet files."""
+        self.run(
+            f"create or replace temporary view {name} using parquet options (path {literal(path)})"
+        )
+
+    def location(self, relation: str) -> str:
+        """The folder of a table's files, or of a schema's tables."""
+        kind = "table formatted" if "." in relation else "schema"
+        for key, value, *_ in self.rows(f"describe {kind} {relation}"):
+            if key.strip() == "Location":
+                return value
+        raise Refusal(f"Spark does not tell where the files of {relation} are.")
+
+    def beside_tables(self, name: str) -> str:
+        """A folder beside the tables of the gate, for files that are none of them."""
+        return f"{self.location(self.schema('quality'))}/_{name}"
+
+    def frame(self, relation: str) -> DataFrame:
+        """The rows of a table, or of a view, in the application in which tables are checked."""
+        told = self.rows(f"describe table extended {relation}")
+        described = {key.strip(): value for key, value, *_ in told}
+        if described["Type"] == "VIEW":
+            made = self.table("quality", f"judged_{relation.rpartition('.')[2]}")
+            self.run(f"drop table if exists {made}")
+            self.run(f"create table {made} using parquet as select * from {relation}")
+            relation = made
+        return self.checks.session.read.parquet(self.location(relation))
+
+    def publish(self, publication: Publication) -> None:
+        """Copy the set into a schema of its own, then point the views of marts and quality to it.
+
+        A reader sees a mart before or after, whole. Views change one after the other, so for some
+        moments some of them are of the new build and some of the one before.
+        """
+        build = publication.row["build_id"][1]
+        kept = f"published_{build.replace('-', '_')}"
+        row = publication.row
+        types = {name: type_ for name, (type_, _) in row.items()}
+        self.create_table("published_row", types, [tuple(value for _, value in row.values())])
+        sources = {f"marts.{name}": self.table("marts", name) for name in MARTS}
+        sources |= {f"quality.{name}": self.table("quality", name) for name in QUALITY}
+        # Last: who finds it finds the whole set.
+        sources["marts.published_build"] = "published_row"
+        try:
+            for schema in ("marts", "quality", kept):
+                self.run(f"create schema if not exists {schema}")
+            for target, source in sources.items():
+                name = target.rpartition(".")[2]
+                self.run(f"create table {kept}.{name} using parquet as select * from {source}")
+            for target in sources:
+                name = target.rpartition(".")[2]
+                self.run(f"create or replace view {target} as select * from {kept}.{name}")
+            self._forget(kept, publication.keep)
+        except Exception as error:
+            raise PublishFault(f"The publish broke off: {told(error)}") from None
+
+    def _forget(self, latest: str, keep: int) -> None:
+        """Drop the sets of earlier builds, but for the latest ones."""
+        found = []
+        for (schema,) in self.rows("show schemas like 'published_*'"):
+            if schema != latest:
+                with suppress(Exception):
+                    at = self.value(f"select max(published_at) from {schema}.published_build")
+                    found.append((str(at), schema))
+        for _, schema in sorted(found, reverse=True)[keep:]:
+            self.run(f"drop schema {schema} cascade")
+
+
+def literal(value: Any) -> str:
+    """A value as SQL of Spark."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool | int):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        return f"timestamp '{value}'"
+    if isinstance(value, date):
+        return f"date '{value}'"
+    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def told(error: Exception) -> str:
+    """What a Thrift server says of an error, without the traces of its Java."""
+    status = getattr(error.args[0], "status", None) if error.args else None
+    text = getattr(status, "errorMessage", None) or str(error)
+    return text.partition("\n\tat ")[0].strip()
+
+
+# --- the gate ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def spark_judges(engine: SparkEngine) -> Iterator[Callable[[str], Judge]]:
+    """See ``judge.sql_judges``."""
+    # First, for without one Great Expectations would start a session of its own.
+    _ = engine.checks.session
+    context = new_context()
+    source = context.data_sources.add_spark("gate", persist=False, force_reuse_spark_context=True)
+    frames = []
+
+    def judge_of(relation: str) -> Judge:
+        # Many rules look at it.
+        frames.append(engine.frame(relation).cache())
+        options = {"dataframe": frames[-1]}
+        asset = source.add_dataframe_asset(relation)
+        batch = asset.add_batch_definition_whole_dataframe("whole").get_batch(options)
+        request = asset.build_batch_request(options)
+        return SparkJudge(engine, batch, context.get_validator(batch_request=request))
+
+    try:
+        yield judge_of
+    finally:
+        for frame in frames:
+            frame.unpersist()
+
+
+class SparkJudge(Judge):
+    """One DataFrame before Great Expectations."""
+
+    def __init__(self, engine: SparkEngine, batch: Any, validator: Any) -> None:
+        super().__init__(batch, validator)
+        self._engine = engine
+
+    def first_rows_that_break(
+        self,
+        rule: Rule,
+        parameters: Mapping[str, Any],
+        columns: Sequence[str],
+        order_by: Sequence[str],
+        limit: int,
+    ) -> list[Sequence[Any]]:
+        from pyspark.sql.functions import expr
+
+        rows = self._rows_that_break(rule, parameters).orderBy(
+            *(expr(column).asc_nulls_last() for column in order_by)
+        )
+        return [tuple(map(_in_utc, row)) for row in rows.select(*columns).limit(limit).collect()]
+
+    def keep_rows_that_break(
+        self,
+        rule: Rule,
+        parameters: Mapping[str, Any],
+        table: str,
+        columns: Mapping[str, str],
+        told: Mapping[str, str | None],
+    ) -> None:
+        from pyspark.sql.functions import col, lit
+
+        rows = self._rows_that_break(rule, parameters).select(
+            *(col(column).alias(name) for name, column in columns.items()),
+            *(lit(value).cast("string").alias(name) for name, value in told.items()),
+        )
+        self._engine.add_rows(table, rows)
+
+    def _rows_that_break(self, rule: Rule, parameters: Mapping[str, Any]) -> DataFrame:
+        from pyspark.sql.functions import col
+
+        _, rows, condition = self._broken(rule, parameters)
+        # As a column, for a condition may look at other rows.
+        return rows.withColumn("_is_broken", condition).where(col("_is_broken")).drop("_is_broken")
+
+    def _expectation(self, rule: Rule, parameters: Mapping[str, Any]) -> Any:
+        # A time without a zone would be one of this machine's.
+        aware = {
+            name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+            for name, value in parameters.items()
+        }
+        return super()._expectation(rule, aware)
+
+
+def _in_utc(value: Any) -> Any:
+    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
+
+
+# --- the build --------------------------------------------------------------------------------
+
+
+class SparkTarget(Target):
+    """A Spark cluster behind a Thrift server."""
+
+    def __init__(self, name: str | None, credentials: Any) -> None:
+        super().__init__(name)
+        self.credentials = credentials
+        folder = os.environ.get("LOYALTY_SPARK") or spark_cluster.FOLDER
+        self.checks = Checks(Path(folder).absolute())
+
+    @property
+    def place(self) -> str:
+        return f"schema marts of Spark on {self.credentials.host}"
+
+    @property
+    def workplace(self) -> str:
+        return f"The schemas {self.credentials.schema}_… of Spark on {self.credentials.host}"
+
+    @contextmanager
+    def building(self, wait: float) -> Iterator[None]:
+        """A lock of this checkout: Spark itself has none."""
+        with self._connected():
+            # Reached, so that dbt does not wait for it in vain.
+            pass
+        until = time.monotonic() + wait
+        Path(LOCK).parent.mkdir(exist_ok=True)
+        with open(LOCK, "w") as lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    if time.monotonic() >= until:
+                        raise InUse(
+                            "Another build of this checkout works on Spark. Try again when it has"
+                            " ended, or wait for it with make build WAIT=60."
+                        ) from None
+                    time.sleep(0.2)
+            run_python_models_here(self.checks)
+            try:
+                yield
+            finally:
+                self.checks.end()
+
+    def published(self) -> AbstractContextManager[Engine]:
+        return self._connected()
+
+    def working(self) -> AbstractContextManager[Engine]:
+        return self._connected()
+
+    def how_to_ask(self, sql: str) -> str:
+        return f'beeline -u jdbc:hive2://{self.credentials.host}:{self.credentials.port} -e "{sql}"'
+
+    @contextmanager
+    def _connected(self) -> Iterator[SparkEngine]:
+        from pyhive import hive
+        from thrift.transport.TTransport import TTransportException
+
+        to = self.credentials
+        if to.method.value != "thrift":
+            raise Refusal(f"The gate runs with method thrift; profiles.yml says {to.method.value}.")
+        try:
+            con = hive.connect(
+                host=to.host,
+                port=to.port,
+                username=to.user,
+                password=to.password,
+                auth=to.auth,
+                kerberos_service_name=to.kerberos_service_name,
+                configuration=to.server_side_parameters,
+            )
+        except TTransportException as error:
+            raise Refusal(
+                f"Spark's Thrift server {to.host}:{to.port} can't be reached: {error}. make spark-up"
+                " starts one on this machine."
+            ) from None
+        try:
+            yield SparkEngine(con, to.schema, self.checks)
+        finally:
+            con.close()
+
+
+def run_python_models_here(checks: Checks) -> None:
+    """Let dbt-spark run Python models in this process, on the connection of their thread."""
+    from dbt.adapters.contracts.connection import AdapterResponse
+    from dbt.adapters.spark import SparkAdapter
+    from dbt.adapters.spark.connections import PyhiveConnectionWrapper
+
+    def submit_python_job(adapter: Any, parsed_model: dict, compiled_code: str) -> Any:
+        con = adapter.connections.get_thread_connection().handle.handle
+        run_model(compiled_code, SparkEngine(con, adapter.config.credentials.schema, checks))
+        return AdapterResponse(_message="OK")
+
+    SparkAdapter.submit_python_job = submit_python_job
+    fetchall = PyhiveConnectionWrapper.fetchall
+
+    def fetch_rows(con: Any) -> list:
+        """Of a statement that has no rows PyHive can't say so; dbt's unit tests ask."""
+        try:
+            return fetchall(con)
+        except TypeError:
+            return []
+
+    PyhiveConnectionWrapper.fetchall = fetch_rows
+    # dbt looks every second at best whether a statement has ended; there are hundreds.
+    PyhiveConnectionWrapper.poll_interval = property(lambda _: 0.05, lambda _, seconds: None)
+    os.environ[COMMAND] = "1"

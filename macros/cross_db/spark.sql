@@ -1,0 +1,71 @@
+{#-
+    What dbt-spark does not do by itself with plain Parquet tables.
+-#}
+
+{# Types of the contracts that Spark calls otherwise. #}
+{% macro spark__cast(field, type) -%}
+    cast({{ field }} as {{ {'varchar': 'string', 'double precision': 'double'}.get(type, type) }})
+{%- endmacro %}
+
+{#
+    A snapshot without MERGE, which only Delta, Iceberg and Hudi have: the table is written anew, from the rows that it
+    has and those that dbt finds changed, and takes the place of the old one.
+-#}
+{% materialization snapshot, adapter='spark' %}
+    {%- if config.get('file_format') in ['delta', 'iceberg', 'hudi'] -%}
+        {{ return(dbt.materialization_snapshot_spark()) }}
+    {%- endif -%}
+    {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set made = target_relation.incorporate(path={'identifier': this.identifier ~ '__new'}) -%}
+    {%- set existing = adapter.get_relation(none, this.schema, this.identifier) -%}
+    {%- set leftover = adapter.get_relation(none, this.schema, made.identifier) -%}
+    {%- if leftover is not none and existing is none -%}
+        {#- A run was killed when the old table was gone, and the new one not in its place yet. -#}
+        {%- do adapter.rename_relation(made, target_relation) -%}
+        {%- set existing = target_relation -%}
+    {%- elif leftover is not none -%}
+        {%- do adapter.drop_relation(made) -%}
+    {%- endif -%}
+    {%- set names = get_snapshot_table_column_names() -%}
+    {%- set strategy = strategy_dispatch(config.get('strategy'))(
+        model, 'snapshotted_data', 'source_data', model['config'], existing is not none
+    ) -%}
+
+    {{ run_hooks(pre_hooks) }}
+    {%- if existing is none -%}
+        {%- call statement('main') %}
+            {{ create_table_as(False, target_relation, build_snapshot_table(strategy, model['compiled_code'])) }}
+        {% endcall -%}
+    {%- else -%}
+        {%- set changes = spark_build_snapshot_staging_table(strategy, model['compiled_code'], target_relation) -%}
+        {%- set columns = adapter.get_columns_in_relation(target_relation) | map(attribute='name') | list -%}
+        {%- set written_anew %}
+            select
+                {%- for column in columns %}
+                {% if column == names.dbt_valid_to -%}
+                coalesce(history.{{ column }}, ended.{{ column }}) as {{ column }}
+                {%- else -%}
+                history.{{ column }}
+                {%- endif -%}
+                {{ ',' if not loop.last }}
+                {%- endfor %}
+            from {{ target_relation }} as history
+            left join {{ changes }} as ended
+                on
+                    history.{{ names.dbt_scd_id }} = ended.{{ names.dbt_scd_id }}
+                    and ended.dbt_change_type in ('update', 'delete')
+            union all
+            select {{ columns | join(', ') }}
+            from {{ changes }}
+            where dbt_change_type = 'insert'
+        {%- endset -%}
+        {%- call statement('main') %}{{ create_table_as(False, made, written_anew) }}{% endcall -%}
+        {%- do post_snapshot(changes) -%}
+        {%- do adapter.drop_relation(target_relation) -%}
+        {%- do adapter.rename_relation(made, target_relation) -%}
+    {%- endif -%}
+    {%- do persist_docs(target_relation, model) -%}
+    {{ run_hooks(post_hooks) }}
+
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
