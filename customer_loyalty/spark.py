@@ -133,8 +133,8 @@ class SparkEngine(Engine):
         folder = self.beside_tables(f"landed_{name}")
         if not folder.startswith(("file:", "/")):
             raise Refusal(
-                f"Files can't be landed in {folder}: load them into tables of the cluster, and build"
-                ' with VARS=\'{"sources": ["tables"]}\'.'
+                f"Files can't be landed in {folder}: load them into tables of the cluster, and"
+                ' build with VARS=\'{"sources": ["tables"]}\'.'
             )
         path = Path(unquote(urlsplit(folder).path)) / "rows.parquet"
         with duckdb.connect() as con:
@@ -426,8 +426,8 @@ class SparkTarget(Target):
             )
         except TTransportException as error:
             raise Refusal(
-                f"Spark's Thrift server {to.host}:{to.port} can't be reached: {error}. make spark-up"
-                " starts one on this machine."
+                f"Spark's Thrift server {to.host}:{to.port} can't be reached: {error}."
+                " make spark-up starts one on this machine."
             ) from None
         try:
             yield SparkEngine(con, to.schema, self.checks)

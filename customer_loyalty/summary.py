@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from customer_loyalty.targets import Target
 
 QUERY = (
-    "select period_start, customers_at_start, cast(retention_rate_pct as decimal(9, 1)) as retention_rate_pct"
-    " from marts.retention where period_grain = '{grain}' and dimension = 'all'"
+    "select period_start, customers_at_start, cast(retention_rate_pct as decimal(9, 1)) as"
+    " retention_rate_pct from marts.retention where period_grain = '{grain}' and dimension = 'all'"
     " order by period_start desc limit 6"
 )
 

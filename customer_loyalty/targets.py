@@ -118,23 +118,25 @@ def target_of(name: str | None, warehouse: str, published: str) -> Target:
     warehouse, published: the databases that DuckDB works in and publishes to.
     """
     credentials = credentials_of(name)
-    if credentials.type == "postgres":
+    engine = credentials.type if credentials else "duckdb"
+    if engine == "postgres":
         from customer_loyalty.postgres import PostgresTarget
 
         return PostgresTarget(name, credentials)
-    if credentials.type == "spark":
+    if engine == "spark":
         from customer_loyalty.spark import SparkTarget
 
         return SparkTarget(name, credentials)
-    if credentials.type != "duckdb":
-        raise Refusal(
-            f"The gate does not run on {credentials.type}: it knows duckdb, postgres and spark."
-        )
+    if engine != "duckdb":
+        raise Refusal(f"The gate does not run on {engine}: it knows duckdb, postgres and spark.")
     return DuckDBTarget(name, warehouse, published)
 
 
 def credentials_of(name: str | None) -> Any:
-    """What profiles.yml says of a target, as dbt reads it. Raises Refusal."""
+    """What profiles.yml says of a target, as dbt reads it.
+
+    Of the default target None, where that can't be read: dbt itself says why. Raises Refusal.
+    """
     from dbt.config.runtime import load_profile
     from dbt.flags import set_from_args
     from dbt_common.context import set_invocation_context
@@ -149,6 +151,8 @@ def credentials_of(name: str | None) -> Any:
     try:
         return load_profile(str(here), {}, None, name).credentials
     except DbtBaseException as error:
+        if name is None:
+            return None
         told = str(error)
         if "Could not find adapter type" in told:
             told += f"\nmake build TARGET={name} installs it."

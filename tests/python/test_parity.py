@@ -1,0 +1,187 @@
+"""PostgreSQL and Spark say what DuckDB says: the same marts, the same gate, the same quarantine."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+from servers import Server
+
+from brute_force import MARTS, marts
+from compare import differences
+from faults import FAULTS, clean, write
+from test_marts import data_folders, drawn, is_one_source
+from warehouse import PROJECT, read_folder, rows_of, run_dbt, write_csv
+from worlds import worlds
+
+pytestmark = pytest.mark.engines
+
+ENGINES = [
+    pytest.param(name, marks=pytest.mark.xdist_group(name), id=name)
+    for name in ("postgres", "spark")
+]
+# What two builds of the same data have not in common.
+OF_A_RUN = {"run_id", "checked_at", "staged_by"}
+QUALITY = (
+    "gx_validation_results",
+    "input_summary",
+    "quarantined_raw_customers",
+    "quarantined_raw_orders",
+    "quarantined_raw_surveys",
+    "quarantined_raw_subscriptions",
+    "rules",
+)
+FAR_FROM_PLAIN = {
+    "activity_window_days": 30,
+    "csat_satisfied_from": {"-2-2": 1, "1-7": 5.5},
+    "fiscal_year_start_month": 4,
+    "minimum_responses": 2,
+    "nps_responses": "latest_per_customer",
+    "period_grains": ["week", "month", "quarter", "year"],
+    "reporting_currency": "USD",
+    "reporting_time_zone": "America/New_York",
+}
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> Server:
+    """Return the engine that a test is given the name of, with nothing in it."""
+    return request.getfixturevalue(request.param)
+
+
+on_each_engine = pytest.mark.parametrize("server", ENGINES, indirect=True)
+
+
+def found_on(server: Server) -> dict[str, list[dict]]:
+    """Return every published mart as rows; customers with the ids behind their keys."""
+    ids = {
+        row["customer_key"]: row["customer_id"]
+        for row in server.rows(
+            "select customer_key, customer_id from working_inputs.input_customers"
+        )
+    }
+    found = {mart: server.rows(f"select * from marts.{mart}") for mart in MARTS}
+    for row in found["customers"]:
+        row["customer_id"] = ids[row["customer_key"]]
+    return found
+
+
+def assert_right(server: Server, raw: dict, chosen: dict) -> None:
+    """Hold the marts of raw inputs against their recomputation in plain Python, every cell."""
+    expected, actual = marts(raw, chosen), found_on(server)
+    found = [line for mart in MARTS for line in differences(mart, expected[mart], actual[mart])]
+    assert not found, "\n".join(["the marts are wrong", *found])
+
+
+def without_the_run(rows: list[dict]) -> list[str]:
+    return sorted(
+        str(sorted((name, value) for name, value in row.items() if name not in OF_A_RUN))
+        for row in rows
+    )
+
+
+def assert_same_gate(server: Server, schema: str, database: str) -> None:
+    """Hold what the gate found and left out against what it does on DuckDB."""
+    with duckdb.connect(database, read_only=True) as con:
+        for table in QUALITY:
+            expected = without_the_run(rows_of(con, f"select * from quality.{table}"))
+            actual = without_the_run(server.rows(f"select * from {schema}.{table}"))
+            assert actual == expected, table
+
+
+@on_each_engine
+def test_the_demo(server, tmp_path, demo_build):
+    built = server.build(tmp_path)
+    assert built.exit_code == 0, built.output
+    assert_right(server, read_folder(PROJECT / "seeds"), {"default_source": "demo"})
+    assert_same_gate(server, "quality", demo_build.published)
+    # A second build, of other settings, takes the place of the first, whatever is there.
+    again = server.build(tmp_path, vars={"activity_window_days": 30, "period_grains": ["year"]})
+    assert again.exit_code == 0, again.output
+    assert {row["period_grain"] for row in server.rows("select * from marts.retention")} == {"year"}
+
+
+@on_each_engine
+def test_a_random_world(server, tmp_path, random_seed):
+    """Time zones, weeks, fiscal years, twins that differ by case or accent, empty values."""
+    drawn_worlds = drawn(worlds(FAR_FROM_PLAIN), 200, random_seed)
+    raw = max(
+        filter(is_one_source, drawn_worlds), key=lambda raw: (len(raw), sum(map(len, raw.values())))
+    )
+    write_csv(tmp_path / "a folder", raw)
+    chosen = FAR_FROM_PLAIN | {"raw_data": str(tmp_path / "a folder")}
+    built = server.build(tmp_path, vars=chosen)
+    assert built.exit_code == 0, built.output
+    assert_right(server, raw, chosen)
+
+
+@on_each_engine
+def test_nothing_at_all(server, tmp_path):
+    write_csv(tmp_path / "empty", {name: [] for name in clean()})
+    chosen = {"raw_data": str(tmp_path / "empty"), "allow_empty_inputs": True}
+    built = server.build(tmp_path, vars=chosen)
+    assert built.exit_code == 0, built.output
+    assert not any(found_on(server).values())
+
+
+@on_each_engine
+def test_rows_are_left_out(server, tmp_path):
+    raw = clean(400)
+    raw["raw_customers"][399]["signed_up_at"] = "2999-01-01"
+    raw["raw_orders"][7]["customer_id"] = "400"
+    raw["raw_orders"][8] |= {"status": "paid", "amount": "-1"}
+    raw["raw_surveys"][9]["score"] = "11"
+    write_csv(tmp_path / "raw", raw)
+    chosen = {"raw_data": str(tmp_path / "raw"), "reporting_currency": "USD"}
+    built = server.build(tmp_path, vars=chosen)
+    assert built.exit_code == 0, built.output
+    assert "QUARANTINE: 2 of 400 rows of raw_orders left out" in built.output
+    on_duckdb = run_dbt(tmp_path / "duckdb", "build", vars=chosen)
+    assert_same_gate(server, "quality", on_duckdb.published)
+
+
+@on_each_engine
+def test_a_gate_that_closes(server, tmp_path):
+    """Every fault of the catalogue at once: each rule is broken by the same rows, told alike."""
+    raw = clean(400)
+    write(FAULTS, raw)
+    write_csv(tmp_path / "raw", raw)
+    chosen = {"raw_data": str(tmp_path / "raw")}
+    built = server.build(tmp_path, vars=chosen)
+    assert built.exit_code == 1, built.output
+    assert "The gate is closed: nothing below it was built, nothing was published." in built.output
+    assert "NOT PUBLISHED: the build failed" in built.output
+    on_duckdb = run_dbt(tmp_path / "duckdb", "build", vars=chosen)
+    assert on_duckdb.exit_code == 1
+    assert_same_gate(server, "working_quality", on_duckdb.warehouse)
+    assert not server.has_schema("marts")
+
+
+@on_each_engine
+@pytest.mark.parametrize("folder", data_folders())
+def test_a_data_folder(server, tmp_path, folder):
+    raw = read_folder(folder)
+    chosen = {"raw_data": str(folder)}
+    if "raw_exchange_rates" not in raw:
+        (chosen["reporting_currency"],) = {
+            row["currency_code"].strip() for row in raw["raw_orders"]
+        }
+    built = server.build(tmp_path, vars=chosen)
+    assert built.exit_code == 0, built.output
+    assert_right(server, raw, chosen)
+
+
+@on_each_engine
+def test_unit_tests(server, tmp_path):
+    """Of every formula, and so of every macro that differs between engines."""
+    built = server.build(tmp_path)
+    assert built.exit_code == 0, built.output
+    tested = server.dbt(tmp_path, "test", "--select", "test_type:unit")
+    assert tested.exit_code == 0, tested.output
+
+
+@on_each_engine
+def test_dbt_alone_is_told_which_command_to_use(server, tmp_path):
+    ended = server.plain_dbt(tmp_path, "build")
+    assert ended.exit_code == 1, ended.output
+    command = f"make build TARGET={server.target}"
+    assert f"dbt alone can not run the gate on {server.target}: run {command}" in ended.output
