@@ -28,7 +28,7 @@ endif
 
 .PHONY: help
 help: ## these lines
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: build
 build: $(VENV)/.runtime profiles.yml $(ENGINE) ## build and publish: make build [RAW_DATA=folder] [VARS='{"name": value}'] [TARGET=postgres] [WAIT=seconds for another build]
