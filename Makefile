@@ -10,10 +10,13 @@ override RAW_DATA := $(value RAW_DATA)
 override VARS := $(value VARS)
 override WAIT := $(value WAIT)
 override BUILD := $(value BUILD)
+override TARGET := $(value TARGET)
 FLAGS := $(firstword -$(MAKEFLAGS))
 # Under make -C, which sets w unless -s or --no-print-directory is there, the caller's folder is another than this one.
 CALLER := $(if $(or $(findstring w,$(FLAGS)),$(findstring s,$(FLAGS)),$(findstring no-print,$(MAKEFLAGS))),$(or $(value PWD),$(CURDIR)),$(CURDIR))
-export RAW_DATA VARS WAIT BUILD CALLER
+export RAW_DATA VARS WAIT BUILD TARGET CALLER
+# What a target needs beside DuckDB is installed when it is first asked for.
+ENGINE := $(addprefix $(VENV)/.,$(filter postgres spark,$(or $(TARGET),$(value LOYALTY_TARGET))))
 # No tool that runs here reports its use.
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export GX_ANALYTICS_ENABLED := false
@@ -25,11 +28,15 @@ endif
 
 .PHONY: help
 help: ## these lines
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: build
-build: $(VENV)/.runtime profiles.yml ## build and publish: make build [RAW_DATA=folder] [VARS='{"name": value}'] [WAIT=seconds for another build]
-	@$(BIN)/python -m customer_loyalty build --raw-data "$$RAW_DATA" --vars "$$VARS" $(if $(WAIT),--wait "$$WAIT") --relative-to "$$CALLER"
+build: $(VENV)/.runtime profiles.yml $(ENGINE) ## build and publish: make build [RAW_DATA=folder] [VARS='{"name": value}'] [TARGET=postgres] [WAIT=seconds for another build]
+	@$(BIN)/python -m customer_loyalty build --raw-data "$$RAW_DATA" --vars "$$VARS" $(if $(TARGET),--target "$$TARGET") $(if $(WAIT),--wait "$$WAIT") --relative-to "$$CALLER"
+
+.PHONY: load
+load: $(VENV)/.runtime profiles.yml $(ENGINE) ## files into tables, for the source tables: make load TARGET=postgres RAW_DATA=folder [VARS='{"raw_schema": "shop"}'] [WAIT=seconds]
+	@$(BIN)/python -m customer_loyalty load --raw-data "$$RAW_DATA" --vars "$$VARS" $(if $(TARGET),--target "$$TARGET") $(if $(WAIT),--wait "$$WAIT") --relative-to "$$CALLER"
 
 .PHONY: test
 test: lint ## prove it: lint, then every test
@@ -44,6 +51,11 @@ test-long: export BUILDS := $(value BUILDS)
 test-long: export SEED := $(value SEED)
 test-long: $(VENV)/.dev ## faults and accidents for hours: make test-long [MINUTES=20] [KILLS=200] [BUILDS=100] [SEED=of a run]
 	@$(BIN)/python -m pytest -m long
+
+# Not part of make test either: builds on a server of their own, or with LOYALTY_TEST_POSTGRES=1 on that of PGHOST.
+.PHONY: test-engines
+test-engines: $(VENV)/.dev $(VENV)/.postgres $(VENV)/.engines ## the tests that need another engine than DuckDB
+	@$(BIN)/python -m pytest -m engines
 
 .PHONY: lint
 lint: lint-python lint-yaml lint-seeds lint-sql ## SQL, Python, YAML and seeds as they should be
@@ -65,7 +77,6 @@ lint-seeds: $(VENV)/.dev
 lint-sql: $(VENV)/.dev profiles.yml
 	@mkdir -p warehouse
 	@$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 models tests analyses snapshots
-	@$(BIN)/sqlfluff lint --disable-progress-bar --config .sqlfluff-files models/staging/files
 
 # The demo in databases of its own: dbt reads the types of columns from what is built, and nobody's marts are touched.
 .PHONY: docs
@@ -119,9 +130,9 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	@touch $(VENV)/.runtime
 
 # Some of it is source code only, which pip builds with what is there; so nothing that is not pinned is downloaded.
-$(VENV)/.spark: requirements/spark.txt $(VENV)/.runtime
-	@echo "Installing Spark into $(VENV), once; it takes about a minute …"
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --require-hashes -r requirements/spark.txt
+$(VENV)/.postgres $(VENV)/.spark $(VENV)/.engines: $(VENV)/.%: requirements/%.txt | $(VENV)/.runtime
+	@echo "Installing what $* needs beside that into $(VENV), once …"
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --require-hashes -r requirements/$*.txt
 	@touch $@
 
 define install

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +21,7 @@ import yaml
 
 from customer_loyalty.data_docs import latest_check, render
 from customer_loyalty.errors import InUse, Refusal
+from customer_loyalty.files import land_all
 from customer_loyalty.published_file import PUBLISHED, kept_builds, last_build, roll_back
 from customer_loyalty.summary import summarise
 from customer_loyalty.targets import WAREHOUSE, Target, target_of
@@ -25,12 +32,20 @@ relative_to_option = click.option(
     type=click.Path(path_type=Path),
     help="What relative folders are relative to.",
 )
+vars_option = click.option("--vars", "vars_json", default="", help="Settings as JSON.")
 target_option = click.option(
     "--target",
     "target_name",
     default="",
     envvar="LOYALTY_TARGET",
     help="A target of profiles.yml, such as postgres; else its default.",
+)
+
+wait_option = click.option(
+    "--wait",
+    default="",
+    envvar="LOYALTY_WAIT",
+    help="Seconds to wait for another build, or whoever has the working database open.",
 )
 
 
@@ -41,14 +56,9 @@ def main() -> None:
 
 @main.command()
 @click.option("--raw-data", default="", help="A folder of files instead of the demo.")
-@click.option("--vars", "vars_json", default="", help="Settings as JSON.")
+@vars_option
 @target_option
-@click.option(
-    "--wait",
-    default="",
-    envvar="LOYALTY_WAIT",
-    help="Seconds to wait for another build, or whoever has the working database open.",
-)
+@wait_option
 @relative_to_option
 def build(raw_data: str, vars_json: str, target_name: str, wait: str, relative_to: Path) -> None:
     """Run dbt build in the current folder and sum up what it published.
@@ -58,14 +68,13 @@ def build(raw_data: str, vars_json: str, target_name: str, wait: str, relative_t
     """
     from customer_loyalty.plugin import seconds_to_wait
 
-    if not Path("dbt_project.yml").is_file():
-        raise click.ClickException(f"{Path.cwd()} is no dbt project: change to the checkout first.")
+    check_project()
     variables = read_vars(raw_data, vars_json, relative_to)
     os.environ["LOYALTY_WAIT"] = wait
     # dbt reads YAML, which knows some escapes and numbers of JSON as others, or not at all.
     vars_yaml = yaml.safe_dump(variables, default_flow_style=True, width=sys.maxsize)
     arguments = ["--vars", vars_yaml, *(["--target", target_name] if target_name else [])]
-    try:
+    with refusals_in_a_line():
         target = find_target(target_name, relative_to)
         with target.building(seconds_to_wait()):
             before = target.last_build()
@@ -76,11 +85,74 @@ def build(raw_data: str, vars_json: str, target_name: str, wait: str, relative_t
                 code = 1
         if code == 0:
             click.echo(summarise(target))
+    sys.exit(code)
+
+
+@main.command()
+@click.option("--raw-data", default="", help="The folder of files.")
+@vars_option
+@target_option
+@wait_option
+@relative_to_option
+def load(raw_data: str, vars_json: str, target_name: str, wait: str, relative_to: Path) -> None:
+    """Load a folder of files into tables of the target's database, for sources: [tables].
+
+    The tables stand in the schema raw_schema (--vars), and their rows are replaced, all at once.
+    Exits with 1 where a file or a table is refused, and 75 while somebody builds; nothing is
+    changed then.
+    """
+    from customer_loyalty.plugin import seconds_to_wait
+
+    check_project()
+    variables = read_vars(raw_data, vars_json, relative_to)
+    os.environ["LOYALTY_WAIT"] = wait
+    if not variables.get("raw_data"):
+        raise click.ClickException("Name the folder to load: make load RAW_DATA=folder.")
+    schema = raw_schema(variables)
+    with (
+        refusals_in_a_line(),
+        # What is too large for the memory.
+        tempfile.TemporaryDirectory() as spilled,
+        duckdb.connect(config={"temp_directory": spilled}) as con,
+    ):
+        con.execute("set TimeZone = 'UTC'")
+        target = find_target(target_name, relative_to)
+        landed = partial(land_all, con, variables["raw_data"])
+        for name, rows in target.load(schema, landed, seconds_to_wait()).items():
+            click.echo(f"{schema}.{name:<18} {rows:>12,} rows")
+    given = {"raw_schema": schema} if "raw_schema" in variables else {}
+    settings = shlex.quote(json.dumps({"sources": ["tables"], **given}))
+    named = f" TARGET={shlex.quote(target_name)}" if target_name else ""
+    click.echo(f"Build from them: make build{named} VARS={settings}")
+
+
+def raw_schema(variables: dict[str, Any]) -> str:
+    """The setting raw_schema: of the vars, else of the project. Raises ClickException."""
+    project = yaml.safe_load(Path("dbt_project.yml").read_text("utf-8"))["vars"]
+    schema = variables.get("raw_schema", project["raw_schema"])
+    if not isinstance(schema, str) or not re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,62}", schema):
+        raise click.ClickException(
+            "raw_schema must be a name of at most 63 plain letters, digits and underscores, such as"
+            f" shop; found {json.dumps(schema)}"
+        )
+    return schema
+
+
+def check_project() -> None:
+    """Raises ClickException where the current folder is no dbt project."""
+    if not Path("dbt_project.yml").is_file():
+        raise click.ClickException(f"{Path.cwd()} is no dbt project: change to the checkout first.")
+
+
+@contextmanager
+def refusals_in_a_line() -> Iterator[None]:
+    """Turn refusals into click's own, which ends the command with 1, or 75 to try again later."""
+    try:
+        yield
     except (Refusal, RuntimeError) as error:
         refusal = click.ClickException(str(error))
         refusal.exit_code = os.EX_TEMPFAIL if isinstance(error, InUse) else 1
         raise refusal from None
-    sys.exit(code)
 
 
 def find_target(name: str, relative_to: Path) -> Target:

@@ -181,6 +181,21 @@ def land(con: DuckDBPyConnection, folder: str | None, name: str) -> DuckDBPyRela
     return con.query(f"select * from {table}")
 
 
+def land_all(con: DuckDBPyConnection, folder: str | None) -> dict[str, DuckDBPyRelation]:
+    """Every input in ``folder``, by its name: see ``land``. Raises FileFault with all faults."""
+    landed: dict[str, DuckDBPyRelation] = {}
+    broken: dict[tuple[str, str], None] = {}
+    for name in INPUTS:
+        try:
+            landed[name] = land(con, folder, name)
+        except FileFault as fault:
+            # A folder that is not there is a fault of each input, but told once.
+            broken |= dict.fromkeys(fault.broken)
+    if broken:
+        raise FileFault(*broken)
+    return landed
+
+
 def find_files(folder: str | None, name: str) -> list[Path]:
     """The files of input ``name``, sorted; none where an optional input is missing.
 

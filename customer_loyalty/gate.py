@@ -478,7 +478,9 @@ def _examples(name: str, rows: list[dict[str, Any]]) -> str:
         )
         if name in INPUTS:
             key = " ".join(f"{column} {_key_text(column, row[column])}" for column in KEYS[name])
-            place = f"{row['_source_file']} row {row['_source_row']}"
+            place = row["_source_file"]
+            if row["_source_row"] is not None:
+                place += f" row {row['_source_row']}"
             texts.append(f"{key} ({place}{': ' + values if values else ''})")
         else:
             # What was measured has names of our own making.

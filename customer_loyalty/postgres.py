@@ -31,11 +31,19 @@ from customer_loyalty.python_models import COMMAND, run_model
 from customer_loyalty.targets import Target
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
+
     from customer_loyalty.judge import Judge
     from customer_loyalty.publish import Publication
 
 MADE = "made_by_python"
 """The view of what a Python model returned, of which its materialization makes the table."""
+
+LOADED = "Made by customer-loyalty load, which replaces its rows."
+"""The comment by which load knows the tables that it made. It touches no others."""
+
+LOAD = "customer_loyalty load"
+"""The lock of the server that a load has alone, and builds share: what they read stays one load."""
 
 _connection: ContextVar[Any] = ContextVar("open PostgreSQL connection")
 registry.register("postgresql.open", __name__, "OpenPostgresDialect")
@@ -74,8 +82,7 @@ class PostgresEngine(Engine):
             cursor.execute(f"create or replace temporary view {MADE} as select * from {name}")
 
     def land(self, raw_data: str, name: str) -> None:
-        columns = dict.fromkeys(INPUTS[name], "varchar")
-        self.create_table("landed", columns | {"_source_file": "varchar", "_source_row": "bigint"})
+        self.create_table("landed", _landed_columns(name))
         with duckdb.connect() as con:
             copy_rows(self.con, land(con, raw_data, name), "landed")
         self.made_of("landed")
@@ -151,8 +158,17 @@ class PostgresEngine(Engine):
         return dict(cursor.fetchall())
 
 
-def copy_rows(con: Any, rows: Any, table: str) -> None:
-    """Copy a relation of DuckDB, all of text and numbers, into a table of PostgreSQL by COPY."""
+def _landed_columns(name: str) -> dict[str, str]:
+    """The columns of an input's rows as they are landed, with their types."""
+    return dict.fromkeys(INPUTS[name], "text") | {"_source_file": "text", "_source_row": "bigint"}
+
+
+def copy_rows(con: Any, rows: Any, table: str) -> int:
+    """Copy a relation of DuckDB, all of text and numbers, into a table of PostgreSQL by COPY.
+
+    table: its name, with a list of columns if it has others. Returns how many rows there were.
+    """
+    copied = 0
     with con.cursor() as cursor:
         while chunk := rows.fetchmany(50_000):
             lines = io.StringIO()
@@ -160,6 +176,8 @@ def copy_rows(con: Any, rows: Any, table: str) -> None:
             csv.writer(lines).writerows(chunk)
             lines.seek(0)
             cursor.copy_expert(f"copy {table} from stdin (format csv)", lines)
+            copied += len(chunk)
+    return copied
 
 
 class PostgresTarget(Target):
@@ -181,19 +199,55 @@ class PostgresTarget(Target):
     def building(self, wait: float) -> Iterator[None]:
         """A lock of the server keeps others away; it ends with the connection, in any way."""
         key = f"customer_loyalty build {self.credentials.schema}"
-        until = time.monotonic() + wait
+        database = self.credentials.database
         with self._connected() as engine:
             engine.con.autocommit = True
-            while not engine.value(f"select pg_try_advisory_lock(hashtext('{key}'))"):
-                if time.monotonic() >= until:
-                    raise InUse(
-                        f"Another build works in the schemas {self.credentials.schema}_… of"
-                        f" {self.credentials.database}. Try again when it has ended, or wait for it"
-                        " with make build WAIT=60."
-                    )
-                time.sleep(0.2)
+            _lock(
+                engine,
+                f"pg_try_advisory_lock(hashtext('{key}'))",
+                wait,
+                f"Another build works in the schemas {self.credentials.schema}_… of {database}. Try"
+                " again when it has ended, or wait for it with make build WAIT=60.",
+            )
+            _lock(
+                engine,
+                f"pg_try_advisory_lock_shared(hashtext('{LOAD}'))",
+                wait,
+                f"Tables of {database} are being loaded. Try again when that has ended, or wait for"
+                " it with make build WAIT=60.",
+            )
             run_python_models_here()
             yield
+
+    def load(
+        self, schema: str, land: Callable[[], Mapping[str, DuckDBPyRelation]], wait: float
+    ) -> dict[str, int]:
+        """Everything happens in one transaction, in which rows are deleted: readers never wait."""
+        database, working = self.credentials.database, self.credentials.schema
+        if schema in ("marts", "quality") or schema.startswith(f"{working}_"):
+            raise Refusal(
+                f"raw_schema: {schema} is a schema of the marts, or of what they are made of. Name"
+                " another one: raw rows hold personal data."
+            )
+        with self._connected() as engine:
+            landed = land()
+            try:
+                engine.con.set_client_encoding("UTF8")
+                _lock(
+                    engine,
+                    f"pg_try_advisory_xact_lock(hashtext('{LOAD}'))",
+                    wait,
+                    f"A build or another load is at work in {database}. Try again when it has"
+                    " ended, or wait for it with make load WAIT=60.",
+                )
+                _make_tables(engine, schema)
+                rows = {name: _replace(engine, schema, name, landed[name]) for name in INPUTS}
+                engine.con.commit()
+            except psycopg2.Error as error:
+                # Its context would quote a row.
+                told = error.diag.message_primary or str(error).strip()
+                raise Refusal(f"Nothing was loaded, because PostgreSQL refused: {told}") from None
+        return rows
 
     def published(self) -> AbstractContextManager[Engine]:
         return self._connected()
@@ -226,6 +280,69 @@ class PostgresTarget(Target):
             yield PostgresEngine(con, to.schema)
         finally:
             con.close()
+
+
+def _lock(engine: PostgresEngine, attempt: str, wait: float, otherwise: str) -> None:
+    """Take a lock of the server. wait: for how many seconds at most.
+
+    attempt: a call in SQL that says whether it took it. Raises InUse with what to say otherwise.
+    """
+    until = time.monotonic() + wait
+    while not engine.value(f"select {attempt}"):
+        if time.monotonic() >= until:
+            raise InUse(otherwise)
+        time.sleep(0.2)
+
+
+def _make_tables(engine: PostgresEngine, schema: str) -> None:
+    """Make the tables of a load that are not there yet. Raises Refusal where one is not load's."""
+    names = ", ".join(f"'{name}'" for name in INPUTS)
+    found = engine.records(
+        f"""
+        select
+            relname as name,
+            relkind = 'r' and obj_description(pg_class.oid, 'pg_class') = '{LOADED}' as is_ours,
+            (
+                select json_object_agg(attname, format_type(atttypid, null)) from pg_attribute
+                where attrelid = pg_class.oid and attnum > 0 and not attisdropped
+            ) as columns
+        from pg_class inner join pg_namespace on relnamespace = pg_namespace.oid
+        where nspname = '{schema}' and relname in ({names})
+        """
+    )
+    if foreign := [f"{schema}.{one['name']}" for one in found if not one["is_ours"]]:
+        raise Refusal(
+            f"{', '.join(foreign)}: there already, and not made by load, which touches its own"
+            " tables only. Name another schema by raw_schema:"
+            f' make load VARS=\'{{"raw_schema": "{schema}_files"}}\'.'
+        )
+    there = {one["name"]: one["columns"] for one in found}
+    changed = [
+        f"{schema}.{name}"
+        for name, columns in there.items()
+        if not _landed_columns(name).items() <= columns.items()
+    ]
+    if changed:
+        raise Refusal(
+            f"{', '.join(changed)}: made by load, but with other columns now. Drop this, and load"
+            " again."
+        )
+    with engine.con.cursor() as cursor:
+        # With "if not exists" who may not make schemas would be refused one that is there.
+        if engine.value(f"select to_regnamespace('\"{schema}\"') is null"):
+            cursor.execute(f'create schema "{schema}"')
+        for name in INPUTS.keys() - there.keys():
+            columns = _landed_columns(name).items()
+            typed = ", ".join(f"{column} {type_}" for column, type_ in columns)
+            cursor.execute(f'create table "{schema}".{name} ({typed})')
+            cursor.execute(f"comment on table \"{schema}\".{name} is '{LOADED}'")
+
+
+def _replace(engine: PostgresEngine, schema: str, name: str, rows: DuckDBPyRelation) -> int:
+    """Replace the rows of a table of a load; how many there are now."""
+    with engine.con.cursor() as cursor:
+        cursor.execute(f'delete from "{schema}".{name}')
+    return copy_rows(engine.con, rows, f'"{schema}".{name} ({", ".join(_landed_columns(name))})')
 
 
 def run_python_models_here() -> None:

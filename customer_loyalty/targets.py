@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from customer_loyalty.engine import DuckDBEngine, Engine
 from customer_loyalty.errors import Refusal
 from customer_loyalty.published_file import check_target, last_build
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
 
 WAREHOUSE = "warehouse/loyalty.duckdb"
 """The working database of DuckDB, unless LOYALTY_WAREHOUSE says otherwise."""
@@ -42,6 +45,17 @@ class Target(ABC):
 
         wait: for how many seconds at most to wait for somebody else. Raises InUse after them, and
         Refusal or RuntimeError where nothing can be built or published at all.
+        """
+
+    @abstractmethod
+    def load(
+        self, schema: str, land: Callable[[], Mapping[str, DuckDBPyRelation]], wait: float
+    ) -> dict[str, int]:
+        """Fill the raw tables of a schema with the rows of files, all of them or nothing.
+
+        land: lands the files, by input; called once it is clear that this target takes them. wait:
+        as of ``building``. Returns how many rows each table has. Raises InUse, and Refusal where
+        files or tables are not as they must be.
         """
 
     @abstractmethod
@@ -85,6 +99,11 @@ class DuckDBTarget(Target):
         if Path(self.warehouse).exists():
             open_when_free(self.warehouse, {}, wait).close()
         yield
+
+    def load(
+        self, schema: str, land: Callable[[], Mapping[str, DuckDBPyRelation]], wait: float
+    ) -> dict[str, int]:
+        raise Refusal("DuckDB reads a folder of files itself: make build RAW_DATA=folder.")
 
     @contextmanager
     def published(self) -> Iterator[Engine]:

@@ -55,7 +55,7 @@
     {%- endfor -%}
     {%- set known = {
         'list of': {
-            'sources': ['demo', 'files'],
+            'sources': ['demo', 'files', 'tables'],
             'period_grains': ['week', 'month', 'quarter', 'year'],
             'segment_dimensions': ['country', 'language', 'acquisition_channel', 'source_system'],
         },
@@ -110,6 +110,12 @@
 
     {%- if given.raw_data is not none and given.raw_data is not string -%}
         {%- do faults.append('raw_data must be the path of a folder' ~ found(given.raw_data)) -%}
+    {%- endif -%}
+    {%- if given.raw_schema is not string or not modules.re.fullmatch('[A-Za-z_][A-Za-z0-9_]{0,62}', given.raw_schema) -%}
+        {%- do faults.append(
+            'raw_schema must be a name of at most 63 plain letters, digits and underscores, such as shop'
+            ~ found(given.raw_schema)
+        ) -%}
     {%- endif -%}
     {%- if not given.sources -%}
         {%- do faults.append('sources names no source') -%}
@@ -176,10 +182,10 @@
 {# The names of all settings. #}
 {% macro settings() -%}
     {{ return([
-        'sources', 'raw_data', 'as_of_date', 'reporting_currency', 'reporting_time_zone', 'activity_window_days',
-        'period_grains', 'fiscal_year_start_month', 'segment_dimensions', 'nps_responses', 'csat_satisfied_share',
-        'csat_satisfied_from', 'ces_easy_share', 'cltv_window_days', 'minimum_responses', 'max_quarantined_share',
-        'quality_policy', 'max_shrinkage_share', 'gate_timeout_seconds', 'keep_published',
+        'sources', 'raw_data', 'raw_schema', 'as_of_date', 'reporting_currency', 'reporting_time_zone',
+        'activity_window_days', 'period_grains', 'fiscal_year_start_month', 'segment_dimensions', 'nps_responses',
+        'csat_satisfied_share', 'csat_satisfied_from', 'ces_easy_share', 'cltv_window_days', 'minimum_responses',
+        'max_quarantined_share', 'quality_policy', 'max_shrinkage_share', 'gate_timeout_seconds', 'keep_published',
         'allow_empty_inputs',
     ]) }}
 {%- endmacro %}

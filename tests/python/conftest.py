@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from servers import database, postgres  # noqa: F401  (fixtures)
 from warehouse import DbtRun, Project, once, run_dbt
 
 

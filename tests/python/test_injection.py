@@ -101,7 +101,7 @@ def test_no_text_is_a_setting_unless_it_is_one_of_its_values(project, data):
             *LISTS,
             *NUMBERS,
             *("as_of_date", "reporting_currency", "reporting_time_zone", "nps_responses"),
-            *("csat_satisfied_from", "raw_data"),
+            *("csat_satisfied_from", "raw_data", "raw_schema"),
         )
     }
     vars = text | {name: [text[name]] for name in LISTS}
@@ -111,6 +111,8 @@ def test_no_text_is_a_setting_unless_it_is_one_of_its_values(project, data):
     harmless = {"raw_data"}
     if is_day(text["as_of_date"]):
         harmless.add("as_of_date")
+    if re.fullmatch("[A-Z_a-z][0-9A-Z_a-z]{0,62}", text["raw_schema"], re.ASCII):
+        harmless.add("raw_schema")
     if re.fullmatch("[A-Z]{3}", text["reporting_currency"], re.ASCII):
         harmless.add("reporting_currency")
     if text["reporting_time_zone"] in available_timezones():
@@ -128,6 +130,7 @@ def test_no_text_is_a_setting_unless_it_is_one_of_its_values(project, data):
 def test_a_value_with_something_around_it_is_another(project, around):
     right = {
         "as_of_date": "2025-01-31",
+        "raw_schema": "shop",
         "reporting_currency": "EUR",
         "reporting_time_zone": "UTC",
         "nps_responses": "all",
@@ -144,6 +147,7 @@ def test_a_value_with_something_around_it_is_another(project, around):
     [
         *(("as_of_date", "２０２５-01-31"), ("as_of_date", "2025-٠1-31")),
         *(("reporting_currency", "ＥＵＲ"), ("reporting_currency", "ΕUR")),
+        *(("raw_schema", "ｓhop"), ("raw_schema", "shop２")),
         ("csat_satisfied_from", {"١-٤": 3}),
     ],
 )
@@ -187,7 +191,11 @@ def test_a_var_is_not_run_as_jinja(tmp_path):
     attack = "{{ run_query('create table main.planted as select 1') }}"
     run = run_dbt(tmp_path, "seed", "--select", "countries")
     assert run.exit_code == 0, run.output
-    for vars in ({"as_of_date": attack}, {"reporting_time_zone": f"UTC{attack}\n"}):
+    for vars in (
+        {"as_of_date": attack},
+        {"reporting_time_zone": f"UTC{attack}\n"},
+        {"raw_schema": attack, "sources": ["tables"]},
+    ):
         # A file that is parsed already is not parsed again: the hook must refuse as well.
         for parsed in ((), ("--no-partial-parse",)):
             run = run_dbt(tmp_path, "seed", "--select", "countries", *parsed, vars=vars)

@@ -114,6 +114,9 @@ def test_no_floor_is_skipped(project):
         ({"segment_dimensions": "country"}, "segment_dimensions must be a list"),
         ({"sources": ["salesfarce"]}, "sources knows"),
         ({"sources": ["files"], "raw_data": None}, "raw_data names no folder"),
+        ({"raw_schema": "shop.raw"}, "raw_schema must be a name"),
+        ({"raw_schema": "s" * 64}, "raw_schema must be a name"),
+        ({"raw_schema": None}, "raw_schema must be a name"),
         ({"activity_window_days": 0}, "activity_window_days must be a whole number"),
         ({"activity_window_days": True}, "activity_window_days must be a whole number"),
         ({"fiscal_year_start_month": 13}, "fiscal_year_start_month must be"),
@@ -141,6 +144,7 @@ def test_right_settings_are_not_refused(project):
         {},
         {"as_of_date": "2024-02-29", "csat_satisfied_from": {"-2-2": 1, "1-7": 5.5}},
         {"segment_dimensions": [], "period_grains": ["week"], "csat_satisfied_share": 1},
+        {"sources": ["tables", "demo"], "raw_data": None, "raw_schema": "_Shop_2" + "x" * 56},
     ):
         assert project.setting_faults(vars) == []
 
@@ -341,12 +345,18 @@ def test_versions_agree():
 
 
 def test_requirements_are_pinned_with_hashes_and_without_an_index():
-    for name in ("runtime", "dev"):
-        text = (PROJECT / "requirements" / f"{name}.txt").read_text("utf-8")
+    names = {}
+    for path in (PROJECT / "requirements").glob("*.txt"):
+        text = path.read_text("utf-8")
         assert "://" not in text
-        pinned = re.findall(r"^[a-z][^ ]*==.*\n(.*)", text, re.MULTILINE)
-        assert len(pinned) > 50
-        assert all(line.startswith("    --hash=sha256:") for line in pinned)
+        pinned = re.findall(r"^([a-z][^ ]*)==.*\n(.*)", text, re.MULTILINE)
+        assert all(line.startswith("    --hash=sha256:") for _, line in pinned)
+        names[path.stem] = {name for name, _ in pinned}
+    assert len(names["runtime"]) > 50 and names["runtime"] < names["dev"]
+    # What one of the others adds, whoever has the first two has not.
+    for added in names.keys() - {"runtime", "dev"}:
+        assert names[added] and names[added].isdisjoint(names["runtime"]), added
+    assert names["engines"].isdisjoint(names["dev"])
 
 
 def test_a_profile_takes_secrets_from_the_environment():

@@ -12,6 +12,7 @@ from warehouse import PROJECT, DbtRun, Project, run_dbt
 
 # Every setting but where the data comes from.
 FAR_FROM_DEFAULT = {
+    "raw_schema": "elsewhere",
     "as_of_date": "2023-02-14",
     "reporting_currency": "CHF",
     "reporting_time_zone": "Pacific/Auckland",

@@ -1,0 +1,120 @@
+{#-
+    Tables that somebody else made: what is there, and its values as text.
+-#}
+
+{# The columns of a table or view, as a list; empty where it is not there. Names are as SQL without quotes knows them. #}
+{% macro columns_of_table(relation) -%}
+    {{ return(adapter.dispatch('columns_of_table', 'customer_loyalty')(relation)) }}
+{%- endmacro %}
+
+{% macro default__columns_of_table(relation) -%}
+    {%- set found = adapter.get_relation(relation.database, relation.schema, relation.identifier) -%}
+    {{ return(lower_case_columns(adapter.get_columns_in_relation(found) if found is not none else [])) }}
+{%- endmacro %}
+
+{# DuckDB knows no case, but get_relation would stop at a name in another one. #}
+{% macro duckdb__columns_of_table(relation) -%}
+    {%- set plain = api.Relation.create(relation.database, relation.schema, relation.identifier) -%}
+    {{ return(lower_case_columns(adapter.get_columns_in_relation(plain))) }}
+{%- endmacro %}
+
+{# Foreign tables and materialized views are tables too, and whoever may not read a table is told so by PostgreSQL. #}
+{% macro postgres__columns_of_table(relation) -%}
+    {%- set query %}
+    select
+        pg_attribute.attname,
+        format_type(pg_attribute.atttypid, null) as data_type
+    from pg_attribute
+    inner join pg_class on pg_attribute.attrelid = pg_class.oid
+    inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
+    where
+        pg_namespace.nspname = '{{ relation.schema }}'
+        and pg_class.relname = '{{ relation.identifier }}'
+        and pg_class.relkind in ('r', 'v', 'm', 'f', 'p')
+        and pg_attribute.attnum > 0
+        and not pg_attribute.attisdropped
+    order by pg_attribute.attnum
+    {%- endset -%}
+    {%- set columns = [] -%}
+    {%- for row in run_query(query).rows -%}
+        {%- do columns.append(api.Column(row[0], row[1])) -%}
+    {%- endfor -%}
+    {{ return(columns) }}
+{%- endmacro %}
+
+{% macro lower_case_columns(columns) -%}
+    {%- set lower = [] -%}
+    {%- for column in columns -%}
+        {%- do lower.append(api.Column(column.name | lower, column.dtype)) -%}
+    {%- endfor -%}
+    {{ return(lower) }}
+{%- endmacro %}
+
+{# The names of the tables and views beside a table, as a list. #}
+{% macro tables_beside(relation) -%}
+    {{ return(adapter.dispatch('tables_beside', 'customer_loyalty')(relation)) }}
+{%- endmacro %}
+
+{% macro default__tables_beside(relation) -%}
+    {%- set query %}
+    select table_name
+    from information_schema.tables
+    where table_catalog = '{{ relation.database }}' and table_schema = '{{ relation.schema }}'
+    order by table_name
+    {%- endset -%}
+    {{ return(run_query(query).columns[0].values() | list) }}
+{%- endmacro %}
+
+{% macro spark__tables_beside(relation) -%}
+    {%- if not adapter.check_schema_exists(relation.database, relation.schema) -%}
+        {{ return([]) }}
+    {%- endif -%}
+    {{ return(run_query('show tables in ' ~ relation.schema).columns[1].values() | list) }}
+{%- endmacro %}
+
+{# A column's value as text that the macros of casts.sql read as the same value. type: as the engine names it. #}
+{% macro value_as_text(column, type) -%}
+    {{ return(adapter.dispatch('value_as_text', 'customer_loyalty')(column, type | lower)) }}
+{%- endmacro %}
+
+{% macro default__value_as_text(column, type) -%}
+    cast({{ column }} as {{ dbt.type_string() }})
+{%- endmacro %}
+
+{# A number with an exponent is written out, unless digits would be lost. #}
+{% macro duckdb__value_as_text(column, type) -%}
+    {%- set text = 'cast(' ~ column ~ ' as varchar)' -%}
+    {%- set plain = 'try_cast(' ~ text ~ ' as decimal(38, 18))' -%}
+    {%- if type in ['float', 'double'] -%}
+    case when {{ text }} like '%e%' and cast({{ plain }} as {{ type }}) = {{ column }} then cast({{ plain }} as varchar) else {{ text }} end
+    {%- elif type == 'timestamp with time zone' -%}
+    cast({{ column }} at time zone 'UTC' as varchar)
+    {%- else -%}
+    {{ text }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# As text, dates would be in the style of the session; in JSON they are ISO 8601. #}
+{% macro postgres__value_as_text(column, type) -%}
+    {%- set text = 'cast(' ~ column ~ ' as text)' -%}
+    {%- if type in ['real', 'double precision'] -%}
+    case when {{ text }} like '%e%' then cast(cast({{ text }} as numeric) as text) else {{ text }} end
+    {%- elif type == 'timestamp with time zone' -%}
+    (to_json({{ column }} at time zone 'UTC') #>> '{}')
+    {%- elif type in ['date', 'timestamp without time zone'] -%}
+    (to_json({{ column }}) #>> '{}')
+    {%- else -%}
+    {{ text }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# Exponents as on DuckDB, of decimals too; a timestamp is shown by the session, which is in UTC. #}
+{% macro spark__value_as_text(column, type) -%}
+    {%- set text = 'cast(' ~ column ~ ' as string)' -%}
+    {%- set plain = 'try_cast(' ~ text ~ ' as decimal(38, 18))' -%}
+    {%- if type in ['float', 'double'] or type.startswith('decimal') -%}
+    case when {{ text }} like '%E%' and cast({{ plain }} as {{ type }}) = {{ column }} then replace(format_number({{ plain }}, 18), ',', '') else {{ text }} end
+    {%- else -%}
+    {{ text }}
+    {%- endif -%}
+{%- endmacro %}
