@@ -217,6 +217,9 @@ class PostgresTarget(Target):
                 " it with make build WAIT=60.",
             )
             run_python_models_here()
+            # Dates become text in the gate: as ISO 8601, whatever the server's style.
+            given = os.environ.get("PGOPTIONS", "")
+            os.environ["PGOPTIONS"] = f"{given} -c DateStyle=ISO -c TimeZone=UTC".strip()
             yield
 
     def load(

@@ -23,6 +23,7 @@ import duckdb
 import pyhive.exc
 
 from customer_loyalty import spark_cluster
+from customer_loyalty.contract import INPUTS
 from customer_loyalty.engine import Engine
 from customer_loyalty.errors import InUse, Refusal
 from customer_loyalty.files import land
@@ -33,6 +34,7 @@ from customer_loyalty.python_models import COMMAND, run_model
 from customer_loyalty.targets import Target
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
     from pyspark.sql import DataFrame, SparkSession
 
     from customer_loyalty.publish import Publication
@@ -42,6 +44,8 @@ MADE = "made_by_python"
 TYPES = {"varchar": "string"}
 """Types that Spark calls otherwise."""
 LOCK = "warehouse/.spark.lock"
+LOADED = "customer_loyalty.loaded"
+"""The property of the tables that load made, which are the only ones that it replaces."""
 
 
 class Checks:
@@ -130,18 +134,8 @@ class SparkEngine(Engine):
         self.run(f"create or replace temporary view {MADE} as select * from {name}")
 
     def land(self, raw_data: str, name: str) -> None:
-        folder = self.beside_tables(f"landed_{name}")
-        if not folder.startswith(("file:", "/")):
-            raise Refusal(
-                f"Files can't be landed in {folder}: load them into tables of the cluster, and"
-                ' build with VARS=\'{"sources": ["tables"]}\'.'
-            )
-        path = Path(unquote(urlsplit(folder).path)) / "rows.parquet"
         with duckdb.connect() as con:
-            landed = land(con, raw_data, name)
-            path.parent.mkdir(exist_ok=True)
-            landed.write_parquet(str(path))
-        self.view_of_files("landed", folder)
+            self.copy_rows(land(con, raw_data, name), "landed")
         self.made_of("landed")
 
     def has_table(self, room: str, name: str) -> bool:
@@ -167,6 +161,25 @@ class SparkEngine(Engine):
         if not self.rows("show views in marts like 'published_build'"):
             return None
         return next(iter(self.records("select * from marts.published_build")), None)
+
+    def copy_rows(self, rows: DuckDBPyRelation, name: str) -> None:
+        """Make a table of this connection alone of rows of DuckDB, by a file beside the tables.
+
+        Raises Refusal where this machine can't write there.
+        """
+        folder = self.beside_tables(name)
+        try:
+            if not folder.startswith(("file:", "/")):
+                raise OSError("no folder of this machine")
+            path = Path(unquote(urlsplit(folder).path)) / "rows.parquet"
+            path.parent.mkdir(exist_ok=True)
+            rows.write_parquet(str(path))
+        except OSError as error:
+            raise Refusal(
+                f"Files can't be landed in {folder}: {error}. Load them into tables of the cluster"
+                ' by its own means, and build with VARS=\'{"sources": ["tables"]}\'.'
+            ) from None
+        self.view_of_files(name, folder)
 
     def add_rows(self, name: str, rows: DataFrame) -> None:
         """Add rows to a table of this connection alone."""
@@ -377,6 +390,15 @@ class SparkTarget(Target):
         with self._connected():
             # Reached, so that dbt does not wait for it in vain.
             pass
+        with self._locked(wait):
+            run_python_models_here(self.checks)
+            try:
+                yield
+            finally:
+                self.checks.end()
+
+    @contextmanager
+    def _locked(self, wait: float) -> Iterator[None]:
         until = time.monotonic() + wait
         Path(LOCK).parent.mkdir(exist_ok=True)
         with open(LOCK, "w") as lock:
@@ -387,15 +409,46 @@ class SparkTarget(Target):
                 except OSError:
                     if time.monotonic() >= until:
                         raise InUse(
-                            "Another build of this checkout works on Spark. Try again when it has"
-                            " ended, or wait for it with make build WAIT=60."
+                            "A build or a load of this checkout works on Spark. Try again when it"
+                            " has ended, or wait for it with WAIT=60."
                         ) from None
                     time.sleep(0.2)
-            run_python_models_here(self.checks)
-            try:
-                yield
-            finally:
-                self.checks.end()
+            yield
+
+    def load(
+        self, schema: str, land: Callable[[], Mapping[str, DuckDBPyRelation]], wait: float
+    ) -> dict[str, int]:
+        """One table after the other: Spark has no transaction over several."""
+        working = self.credentials.schema
+        if schema in ("marts", "quality") or schema.startswith((f"{working}_", "published_")):
+            raise Refusal(
+                f"raw_schema: {schema} is a schema of the marts, or of what they are made of. Name"
+                " another one: raw rows hold personal data."
+            )
+        with self._locked(wait), self._connected() as engine:
+            landed = land()
+            engine.run(f"create schema if not exists {schema}")
+            engine.run(f"create schema if not exists {engine.schema('quality')}")
+            there = {name for _, name, *_ in engine.rows(f"show tables in {schema}")} & {*INPUTS}
+            foreign = [
+                f"{schema}.{name}"
+                for name in sorted(there)
+                if LOADED not in dict(engine.rows(f"show tblproperties {schema}.{name}"))
+            ]
+            if foreign:
+                raise Refusal(
+                    f"{', '.join(foreign)}: there already, and not made by load, which touches its"
+                    " own tables only. Name another schema by raw_schema:"
+                    f' make load VARS=\'{{"raw_schema": "{schema}_files"}}\'.'
+                )
+            for name in INPUTS:
+                engine.copy_rows(landed[name], "loaded")
+                engine.run(f"drop table if exists {schema}.{name}")
+                engine.run(
+                    f"create table {schema}.{name} using parquet"
+                    f" tblproperties ('{LOADED}' = 'true') as select * from loaded"
+                )
+            return {name: engine.value(f"select count(*) from {schema}.{name}") for name in INPUTS}
 
     def published(self) -> AbstractContextManager[Engine]:
         return self._connected()

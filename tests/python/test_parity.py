@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import duckdb
 import pytest
-from servers import Server
 
 from brute_force import MARTS, marts
 from compare import differences
 from faults import FAULTS, clean, write
+from servers import Server
 from test_marts import data_folders, drawn, is_one_source
 from warehouse import PROJECT, read_folder, rows_of, run_dbt, write_csv
 from worlds import worlds
@@ -16,8 +16,8 @@ from worlds import worlds
 pytestmark = pytest.mark.engines
 
 ENGINES = [
-    pytest.param(name, marks=pytest.mark.xdist_group(name), id=name)
-    for name in ("postgres", "spark")
+    pytest.param(fixture, marks=pytest.mark.xdist_group(name), id=name)
+    for fixture, name in (("database", "postgres"), ("catalog", "spark"))
 ]
 # What two builds of the same data have not in common.
 OF_A_RUN = {"run_id", "checked_at", "staged_by"}
@@ -181,7 +181,7 @@ def test_unit_tests(server, tmp_path):
 
 @on_each_engine
 def test_dbt_alone_is_told_which_command_to_use(server, tmp_path):
-    ended = server.plain_dbt(tmp_path, "build")
+    ended = server.run(tmp_path, "-m", "dbt.cli.main", "build")
     assert ended.exit_code == 1, ended.output
     command = f"make build TARGET={server.target}"
     assert f"dbt alone can not run the gate on {server.target}: run {command}" in ended.output

@@ -20,7 +20,7 @@ from customer_loyalty.cli import main
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.files import land_all
 from faults import clean
-from servers import Database, build_on_postgres, rows, run_on_postgres
+from servers import Database, rows
 from test_marts import assert_right, drawn, is_one_source
 from warehouse import PROJECT, DbtRun, rows_of, run_dbt, write_csv
 from worlds import worlds
@@ -315,20 +315,20 @@ def test_postgres_reads_tables_of_types_whatever_its_session_is(database, tmp_pa
     name = database.env["PGDATABASE"]
     for setting in ("datestyle = 'SQL, DMY'", "timezone = 'America/St_Johns'"):
         rows(database, f"alter database {name} set {setting}")
-    done = run_on_postgres(database, tmp_path, "dbt.cli.main", *misread({}))
+    done = database.dbt(tmp_path, *misread({}))
     assert done.exit_code == 0 and wrong(done.output) == [], done.output
 
     with closing(database.connect()) as con:
         make_tables(con, world, "%s", TYPES)
     rows(database, "alter table shop.raw_orders rename to orders")
     rows(database, "create materialized view shop.raw_orders as select * from shop.orders")
-    built = build_on_postgres(database, tmp_path, *vars_of())
+    built = database.run(tmp_path, "-m", "customer_loyalty", "build", *vars_of())
     assert built.exit_code == 0, built.output
     assert_right(postgres_marts(database), world, {"default_source": "tables"})
     # What read a table keeps nobody from dropping it.
     rows(database, "drop materialized view shop.raw_orders")
 
-    missing = build_on_postgres(database, tmp_path, *vars_of())
+    missing = database.run(tmp_path, "-m", "customer_loyalty", "build", *vars_of())
     assert missing.exit_code == 1
     assert (
         "shop.raw_orders: there is no such table or view. Found in the schema: orders,"
@@ -347,7 +347,7 @@ def load(database: Database, tmp_path: Path) -> Callable[..., tuple[int, str]]:
             shutil.rmtree(folder, ignore_errors=True)
             write_csv(folder, raw)
         arguments = ("load", "--raw-data", str(folder), *options)
-        done = run_on_postgres(database, tmp_path, "customer_loyalty", *arguments)
+        done = database.run(tmp_path, "-m", "customer_loyalty", *arguments)
         return done.exit_code, done.output
 
     return run
@@ -381,7 +381,7 @@ def test_files_are_loaded_as_they_are_landed_and_built(database, load, tmp_path)
         expected = {name: sorted(relation.fetchall()) for name, relation in landed.items()}
     assert loaded(database) == expected
 
-    built = build_on_postgres(database, tmp_path, *vars_of())
+    built = database.run(tmp_path, "-m", "customer_loyalty", "build", *vars_of())
     assert built.exit_code == 0, built.output
     assert_right(postgres_marts(database), raw, {"default_source": "tables"})
     origin = "select distinct _source_file from working_staging.staged_orders"
@@ -457,7 +457,7 @@ def test_a_load_and_a_build_keep_each_other_out(database, load, tmp_path):
         code, told = load(clean(rows=3))
         assert code == 75 and "wait for it with make load WAIT=60" in told
         cursor.execute(f"select pg_advisory_unlock_shared({key}), pg_advisory_lock({key})")
-        done = build_on_postgres(database, tmp_path, *vars_of())
+        done = database.run(tmp_path, "-m", "customer_loyalty", "build", *vars_of())
         assert done.exit_code == 75 and "are being loaded" in done.output
     assert len(loaded(database)["raw_orders"]) == 39
     assert load(clean(rows=3), "--wait", "5")[0] == 0
