@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -275,6 +276,8 @@ def spark_up(relative_to: Path) -> None:
     the Thrift server, LOYALTY_SPARK_MASTER_PORT of the master.
     """
     spark, folder = spark_in(relative_to)
+    # Whoever ends it on the way, a scheduler's timeout for one, ends what it started too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         cluster, is_new = spark.up(folder, tell=click.echo)
     except (Refusal, OSError) as error:

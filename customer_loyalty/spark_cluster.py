@@ -95,7 +95,9 @@ logger.hive.level = error
 # It calls every question for a table that is not there an error.
 logger.metastore.name = org.apache.hadoop.hive.metastore.RetryingHMSHandler
 logger.metastore.level = fatal
-# It calls every end of a session an error.
+# They call every end of a session an error.
+logger.connection.name = org.apache.thrift.server.TThreadPoolServer
+logger.connection.level = fatal
 logger.session.name = org.apache.hive.service.cli.session.HiveSessionImpl
 logger.session.level = fatal
 """
@@ -131,10 +133,15 @@ def up(folder: Path, tell: Callable[[str], None] = print) -> tuple[Cluster, bool
     """Start a cluster in a folder, unless it runs; return it, and whether it was started now.
 
     It returns when the Thrift server takes queries and has an executor on each worker. What is left
-    of a cluster that broke is ended first; tell: is told of it. Raises Refusal; no process is left
-    then.
+    of a cluster that broke is ended first, and what it left half done set aside; tell: is told of
+    it. Raises Refusal; no process is left then.
     """
     folder = folder.absolute()
+    if unfit := sorted(set(UNFIT.findall(str(folder)))):
+        raise Refusal(
+            f"LOYALTY_SPARK: Spark can't work in {folder}, for {' '.join(unfit)} in a path means"
+            " something to it. Name a folder of letters, digits and blanks."
+        )
     with _alone(folder):
         before = load(folder)
         if before:
@@ -142,7 +149,7 @@ def up(folder: Path, tell: Callable[[str], None] = print) -> tuple[Cluster, bool
                 return before, False
             tell(f"Not all of Spark in {folder} runs any more: it is ended and started anew.")
             end_processes(before.id)
-        return _start(folder), True
+        return _start(folder, tell), True
 
 
 def down(folder: Path) -> int:
@@ -181,12 +188,7 @@ def is_up(cluster: Cluster) -> bool:
     )
 
 
-def _start(folder: Path) -> Cluster:
-    if unfit := sorted(set(UNFIT.findall(str(folder)))):
-        raise Refusal(
-            f"LOYALTY_SPARK: Spark can't work in {folder}, for {' '.join(unfit)} in a path means"
-            " something to it. Name a folder of letters, digits and blanks."
-        )
+def _start(folder: Path, tell: Callable[[str], None]) -> Cluster:
     home, java_home = spark_home(), find_java()
     cluster = Cluster(
         id=uuid.uuid4().hex,
@@ -201,7 +203,11 @@ def _start(folder: Path) -> Cluster:
     # Before anything runs: should this process be killed, the id tells what it left.
     _save(folder, cluster)
     try:
-        return _Start(folder, home, cluster).run()
+        cluster = _Start(folder, home, cluster).run()
+        for stray in set_aside_strays(cluster):
+            tell(f"{stray} was no table of Spark's, or not a whole one: it is set aside there.")
+        _save(folder, cluster)
+        return cluster
     except BaseException:
         end_processes(cluster.id)
         (folder / STATE).unlink(missing_ok=True)
@@ -252,8 +258,6 @@ class _Start:
             "an executor on each worker",
             lambda: {one["worker"] for one in executors(cluster) if one["isActive"]} == {*WORKERS},
         )
-        set_aside_strays(cluster)
-        _save(self.folder, cluster)
         return cluster
 
     def start_daemon(self, name: str, *arguments: str) -> None:
@@ -429,21 +433,10 @@ def set_aside_strays(cluster: Cluster) -> list[Path]:
     A table is written before the catalog knows it. If the cluster was ended in between, Spark would
     refuse to make that table ever after, for its folder is there.
     """
-    from pyhive import hive
-
     warehouse = Path(cluster.warehouse)
     if not any(warehouse.iterdir()):
         return []
-    known = set()
-    with (
-        closing(hive.connect(HOST, cluster.thrift_port, "customer_loyalty")) as connection,
-        closing(connection.cursor()) as cursor,
-    ):
-        cursor.execute("show schemas")
-        for (schema,) in cursor.fetchall():
-            home = warehouse if schema == "default" else warehouse / f"{schema}.db"
-            cursor.execute(f"show tables in `{schema}`")
-            known |= {home, *(home / table for _, table, _ in cursor.fetchall())}
+    known = known_folders(cluster)
     strays = []
     for pattern in ("*", "*.db/*"):
         for stray in [path for path in warehouse.glob(pattern) if path not in known]:
@@ -452,6 +445,30 @@ def set_aside_strays(cluster: Cluster) -> list[Path]:
             aside.parent.mkdir(parents=True, exist_ok=True)
             strays.append(stray.rename(aside))
     return strays
+
+
+def known_folders(cluster: Cluster) -> set[Path]:
+    """The folders of schemas and tables that the catalog knows. Raises Refusal."""
+    from pyhive import exc, hive
+    from thrift.Thrift import TException
+
+    warehouse, known = Path(cluster.warehouse), set()
+    try:
+        with (
+            closing(hive.connect(HOST, cluster.thrift_port, "customer_loyalty")) as connection,
+            closing(connection.cursor()) as cursor,
+        ):
+            cursor.execute("show schemas")
+            for (schema,) in cursor.fetchall():
+                home = warehouse if schema == "default" else warehouse / f"{schema}.db"
+                cursor.execute(f"show tables in `{schema}`")
+                known |= {home, *(home / table for _, table, _ in cursor.fetchall())}
+    except (exc.Error, TException) as error:
+        raise Refusal(
+            f"Spark did not start: its Thrift server does not tell its tables ({error})."
+            f" Read {warehouse.parent / 'logs' / 'thrift.log'}"
+        ) from None
+    return known
 
 
 # --- what it is started with -----------------------------------------------------------------

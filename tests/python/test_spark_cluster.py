@@ -146,6 +146,7 @@ def test_a_folder_that_can_not_be_made_is_told(tmp_path):
 def test_a_folder_whose_name_means_something_to_spark_is_told(tmp_path, name):
     with pytest.raises(Refusal, match="LOYALTY_SPARK: Spark can't work in"):
         spark_cluster.up(tmp_path / name)
+    assert not (tmp_path / name).exists()
 
 
 def test_tasks_are_counted_by_the_worker_that_did_them(monkeypatch):
@@ -157,6 +158,23 @@ def test_tasks_are_counted_by_the_worker_that_did_them(monkeypatch):
     told = [driver, executor(3, 1, active=False), executor(4, 2), executor(5, 1)]
     monkeypatch.setattr(spark_cluster, "get", lambda address: told)
     assert spark_cluster.tasks_by_worker(CLUSTER) == {"worker-1": 8, "worker-2": 4}
+
+
+def test_folders_of_no_table_are_set_aside(tmp_path, monkeypatch):
+    warehouse = tmp_path / "warehouse"
+    cluster = dataclasses.replace(CLUSTER, warehouse=str(warehouse))
+    known = {warehouse, warehouse / "one", warehouse / "marts.db", warehouse / "marts.db" / "nps"}
+    monkeypatch.setattr(spark_cluster, "known_folders", lambda cluster: known)
+    warehouse.mkdir()
+    assert spark_cluster.set_aside_strays(cluster) == []
+    # Twice: what was set aside before makes room.
+    for _ in range(2):
+        for name in ("one", "two", "marts.db/nps", "marts.db/csat", "old.db/nps"):
+            (warehouse / name).mkdir(parents=True, exist_ok=True)
+        strays = {tmp_path / "strays" / name for name in ("two", "marts.db/csat", "old.db")}
+        assert set(spark_cluster.set_aside_strays(cluster)) == strays
+        assert all(stray.is_dir() for stray in strays)
+        assert {path for path in warehouse.rglob("*") if path.is_dir()} == known - {warehouse}
 
 
 # --- what it is started with -----------------------------------------------------------------
@@ -443,7 +461,9 @@ class TestCluster:
         with pytest.raises(Refusal, match="is broken"):
             running(spark.folder)
         said = spark.run("spark-up").splitlines()
-        assert said[0].startswith("Not all of Spark in") and said[1].startswith("Spark is up: ")
+        assert said[0].startswith("Not all of Spark in")
+        assert said[1].startswith(f"{spark.folder / 'strays' / 'half'} was no table")
+        assert said[2].startswith("Spark is up: ") and len(said) == 3
         assert not spark_cluster.processes(cluster.id)
         assert spark.query("select x from whole") == [(1,)]
         spark.query("create table half as select 1 as x")
