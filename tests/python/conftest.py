@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from servers import catalog, database, postgres, spark  # noqa: F401
+from servers import catalog, database, postgres, server, spark  # noqa: F401
 from warehouse import DbtRun, Project, once, run_dbt
 
 

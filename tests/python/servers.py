@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -50,6 +50,13 @@ class Server:
     def dbt(self, home: Path, *arguments: str) -> Ended:
         """Run a dbt command that needs no Python model."""
         return self.run(home, "-m", "dbt.cli.main", *arguments)
+
+    def asked(self, home: Path, sql: str) -> list[dict]:
+        """Return what SQL with macros in it finds, as rows."""
+        compile_it = ("-m", "dbt.cli.main", "--quiet", "compile", "--inline", sql)
+        compiled = self.run(home, "-W", "ignore", *compile_it)
+        assert compiled.exit_code == 0, compiled.output
+        return self.rows(compiled.output)
 
     def run(self, home: Path, *arguments: str) -> Ended:
         """Run Python in a copy of the project below home."""
@@ -142,7 +149,13 @@ class Catalog(Server):
     target = "spark"
 
     def rows(self, sql: str) -> list[dict]:
-        """Return what a statement finds, as rows."""
+        """Return what a query finds, as rows."""
+        with self.opened() as engine:
+            return engine.records(sql)
+
+    @contextmanager
+    def opened(self) -> Iterator[Any]:
+        """Lend an engine of a connection of its own."""
         from pyhive import hive
 
         from customer_loyalty.spark import SparkEngine
@@ -151,7 +164,7 @@ class Catalog(Server):
         # As a reader whose session shows times as they are.
         in_utc = {"set:hiveconf:spark.sql.session.timeZone": "UTC"}
         with closing(hive.connect(host="127.0.0.1", port=port, configuration=in_utc)) as con:
-            return SparkEngine(con, "working", None).records(sql)
+            yield SparkEngine(con, "working", None)
 
     def has_schema(self, name: str) -> bool:
         return bool(self.rows(f"show schemas like '{name}'"))
@@ -190,10 +203,27 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
 @pytest.fixture
 def catalog(spark: Catalog) -> Catalog:
     """Return the catalog with nothing in it."""
-    for row in spark.rows("show schemas"):
-        if row["namespace"] != "default":
-            spark.rows(f"drop schema {row['namespace']} cascade")
+    with spark.opened() as engine:
+        for (schema,) in engine.rows("show schemas"):
+            if schema != "default":
+                engine.run(f"drop schema {schema} cascade")
     return spark
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> Server:
+    """Return the engine of a test that is on each, with nothing in it."""
+    return request.getfixturevalue(request.param)
+
+
+on_each_engine = pytest.mark.parametrize(
+    "server",
+    [
+        pytest.param("database", marks=pytest.mark.xdist_group("postgres"), id="postgres"),
+        pytest.param("catalog", marks=pytest.mark.xdist_group("spark"), id="spark"),
+    ],
+    indirect=True,
+)
 
 
 def free_port() -> int:

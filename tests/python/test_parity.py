@@ -8,17 +8,13 @@ import pytest
 from brute_force import MARTS, marts
 from compare import differences
 from faults import FAULTS, clean, write
-from servers import Server
+from servers import Server, on_each_engine
 from test_marts import data_folders, drawn, is_one_source
 from warehouse import PROJECT, read_folder, rows_of, run_dbt, write_csv
 from worlds import worlds
 
 pytestmark = pytest.mark.engines
 
-ENGINES = [
-    pytest.param(fixture, marks=pytest.mark.xdist_group(name), id=name)
-    for fixture, name in (("database", "postgres"), ("catalog", "spark"))
-]
 # What two builds of the same data have not in common.
 OF_A_RUN = {"run_id", "checked_at", "staged_by"}
 QUALITY = (
@@ -40,15 +36,6 @@ FAR_FROM_PLAIN = {
     "reporting_currency": "USD",
     "reporting_time_zone": "America/New_York",
 }
-
-
-@pytest.fixture
-def server(request: pytest.FixtureRequest) -> Server:
-    """Return the engine that a test is given the name of, with nothing in it."""
-    return request.getfixturevalue(request.param)
-
-
-on_each_engine = pytest.mark.parametrize("server", ENGINES, indirect=True)
 
 
 def found_on(server: Server) -> dict[str, list[dict]]:
