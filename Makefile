@@ -57,11 +57,6 @@ test-long: export SEED := $(value SEED)
 test-long: $(VENV)/.dev ## faults and accidents for hours: make test-long [MINUTES=20] [KILLS=200] [BUILDS=100] [SEED=of a run]
 	@$(BIN)/python -m pytest -m long
 
-# Not part of make test either: builds on a server of their own, or with LOYALTY_TEST_POSTGRES=1 on that of PGHOST.
-.PHONY: test-engines
-test-engines: $(VENV)/.dev $(VENV)/.postgres $(VENV)/.engines ## the tests that need another engine than DuckDB
-	@$(BIN)/python -m pytest -m engines
-
 .PHONY: lint
 lint: lint-python lint-yaml lint-seeds lint-sql ## SQL, Python, YAML and seeds as they should be
 

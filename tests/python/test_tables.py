@@ -311,6 +311,7 @@ def vars_of(**vars: object) -> tuple[str, str]:
 
 
 @pytest.mark.engines
+@pytest.mark.xdist_group("postgres")
 def test_postgres_reads_tables_of_types_whatever_its_session_is(database, tmp_path, world):
     name = database.env["PGDATABASE"]
     for setting in ("datestyle = 'SQL, DMY'", "timezone = 'America/St_Johns'"):
@@ -361,6 +362,7 @@ def loaded(database: Database, schema: str = "shop") -> dict[str, list[tuple]]:
 
 
 @pytest.mark.engines
+@pytest.mark.xdist_group("postgres")
 def test_files_are_loaded_as_they_are_landed_and_built(database, load, tmp_path):
     raw = clean()
     hostile = ("\\.", "a\n\\.\nb", '"', "tab\there", "\\N", "NULL", "naïve ☕ 電話", "'; drop --")
@@ -389,6 +391,7 @@ def test_files_are_loaded_as_they_are_landed_and_built(database, load, tmp_path)
 
 
 @pytest.mark.engines
+@pytest.mark.xdist_group("postgres")
 def test_a_load_replaces_rows_and_leaves_readers_and_grants_alone(database, load):
     assert load(clean())[0] == 0
     rows(database, "grant select on shop.raw_orders to public")
@@ -405,6 +408,7 @@ def test_a_load_replaces_rows_and_leaves_readers_and_grants_alone(database, load
 
 
 @pytest.mark.engines
+@pytest.mark.xdist_group("postgres")
 def test_nothing_is_loaded_where_anything_is_refused(database, load, tmp_path):
     assert load(clean())[0] == 0
     before = loaded(database)
@@ -448,6 +452,7 @@ def test_nothing_is_loaded_where_anything_is_refused(database, load, tmp_path):
 
 
 @pytest.mark.engines
+@pytest.mark.xdist_group("postgres")
 def test_a_load_and_a_build_keep_each_other_out(database, load, tmp_path):
     """No build reads customers of one load, and orders of the next."""
     assert load(clean())[0] == 0
