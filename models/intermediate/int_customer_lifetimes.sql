@@ -82,10 +82,10 @@ select
     as_of.as_of_date,
 
     ---------- numbers
-    coalesce(ordered.orders, 0) as orders,
     cast(coalesce(ordered.revenue, 0) as decimal(38, 14)) as revenue,
-    coalesce(ordered.window_orders, 0) as window_orders,
     cast(coalesce(ordered.window_revenue, 0) as decimal(38, 14)) as window_revenue,
+    coalesce(ordered.orders, 0) as orders,
+    coalesce(ordered.window_orders, 0) as window_orders,
     coalesce(active.active_days, 0) as active_days,
     coalesce(active.window_active_days, 0) as window_active_days,
 
