@@ -110,15 +110,16 @@ def write_marts(con: DuckDBPyConnection, row: Mapping[str, tuple[str, Any]], new
                 cursor.execute(
                     f"create table publish_new.{table} as select * from {table} order by all"
                 )
-            columns = ", ".join(f"{name} {type_}" for name, (type_, _) in row.items())
-            table = "publish_new.marts.published_build"
-            cursor.execute(f"create table {table} ({columns})")
-            cursor.execute(
-                f"insert into {table} values ({', '.join('?' * len(row))})",
-                [value for _, value in row.values()],
-            )
+            _create_row(cursor, "publish_new.marts.published_build", row)
             cursor.execute("checkpoint publish_new")
         finally:
             # Should this fail too, on a full disk say, the first error is the one to tell.
             with suppress(duckdb.Error):
                 cursor.execute("detach publish_new")
+
+
+def _create_row(con: Any, table: str, row: Mapping[str, tuple[str, Any]]) -> None:
+    columns = ", ".join(f"{name} {type_}" for name, (type_, _) in row.items())
+    con.execute(f"create table {table} ({columns})")
+    marks = ", ".join("?" * len(row))
+    con.execute(f"insert into {table} values ({marks})", [value for _, value in row.values()])
