@@ -163,6 +163,8 @@ def find_target(name: str, relative_to: Path) -> Target:
     """
     for variable, default in (("LOYALTY_WAREHOUSE", WAREHOUSE), ("LOYALTY_PUBLISHED", PUBLISHED)):
         os.environ[variable] = database(variable, default, relative_to)
+    if given := os.environ.get("LOYALTY_SPARK"):
+        os.environ["LOYALTY_SPARK"] = str(absolute(given, relative_to))
     return target_of(name or None, os.environ["LOYALTY_WAREHOUSE"], os.environ["LOYALTY_PUBLISHED"])
 
 

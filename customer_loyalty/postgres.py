@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -23,21 +22,17 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.engine import Engine
-from customer_loyalty.errors import InUse, Refusal
+from customer_loyalty.errors import Refusal
 from customer_loyalty.files import land
-from customer_loyalty.publish import MARTS, QUALITY
 from customer_loyalty.published_file import PublishFault
-from customer_loyalty.python_models import COMMAND, run_model
-from customer_loyalty.targets import Target
+from customer_loyalty.python_models import MADE, run_models_of
+from customer_loyalty.targets import Target, check_raw_schema, check_that_load_made, wait_for
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
     from customer_loyalty.judge import Judge
     from customer_loyalty.publish import Publication
-
-MADE = "made_by_python"
-"""The view of what a Python model returned, of which its materialization makes the table."""
 
 LOADED = "Made by customer-loyalty load, which replaces its rows."
 """The comment by which load knows the tables that it made. It touches no others."""
@@ -106,23 +101,17 @@ class PostgresEngine(Engine):
     def publish(self, publication: Publication) -> None:
         """Fill the standing tables of schemas marts and quality anew, in dbt's transaction.
 
-        Readers never wait, and never see a part: a transaction of theirs that is repeatable read
-        sees one build in all of its statements. That is why rows are replaced, not tables, whose
-        names a reader's transaction would find changed, and why none are truncated.
+        Readers never see a part, and wait only where columns change: a transaction of theirs that
+        is repeatable read sees one build in all of its statements. That is why rows are replaced,
+        not tables, whose names it would find changed, and why none are truncated.
         """
-        row = publication.row
-        types = {name: type_ for name, (type_, _) in row.items()}
-        self.create_table("published_row", types, [tuple(value for _, value in row.values())])
-        sources = {f"marts.{name}": self.table("marts", name) for name in MARTS}
-        sources |= {f"quality.{name}": self.table("quality", name) for name in QUALITY}
-        sources["marts.published_build"] = "pg_temp.published_row"
         try:
             with self.con.cursor() as cursor:
                 # Another build that publishes to this database waits.
                 cursor.execute("select pg_advisory_xact_lock(hashtext('customer_loyalty publish'))")
                 for schema in ("marts", "quality"):
                     cursor.execute(f"create schema if not exists {schema}")
-                for target, source in sources.items():
+                for target, source in publication.sources(self).items():
                     self._replace_rows(cursor, target, source)
         except psycopg2.Error as error:
             raise PublishFault(
@@ -227,11 +216,7 @@ class PostgresTarget(Target):
     ) -> dict[str, int]:
         """Everything happens in one transaction, in which rows are deleted: readers never wait."""
         database, working = self.credentials.database, self.credentials.schema
-        if schema in ("marts", "quality") or schema.startswith(f"{working}_"):
-            raise Refusal(
-                f"raw_schema: {schema} is a schema of the marts, or of what they are made of. Name"
-                " another one: raw rows hold personal data."
-            )
+        check_raw_schema(schema, f"{working}_")
         with self._connected() as engine:
             landed = land()
             try:
@@ -286,15 +271,11 @@ class PostgresTarget(Target):
 
 
 def _lock(engine: PostgresEngine, attempt: str, wait: float, otherwise: str) -> None:
-    """Take a lock of the server. wait: for how many seconds at most.
+    """Take a lock of the server. attempt: a call in SQL that says whether it took it.
 
-    attempt: a call in SQL that says whether it took it. Raises InUse with what to say otherwise.
+    wait, otherwise: see wait_for. Raises InUse.
     """
-    until = time.monotonic() + wait
-    while not engine.value(f"select {attempt}"):
-        if time.monotonic() >= until:
-            raise InUse(otherwise)
-        time.sleep(0.2)
+    wait_for(lambda: engine.value(f"select {attempt}"), wait, otherwise)
 
 
 def _make_tables(engine: PostgresEngine, schema: str) -> None:
@@ -313,12 +294,7 @@ def _make_tables(engine: PostgresEngine, schema: str) -> None:
         where nspname = '{schema}' and relname in ({names})
         """
     )
-    if foreign := [f"{schema}.{one['name']}" for one in found if not one["is_ours"]]:
-        raise Refusal(
-            f"{', '.join(foreign)}: there already, and not made by load, which touches its own"
-            " tables only. Name another schema by raw_schema:"
-            f' make load VARS=\'{{"raw_schema": "{schema}_files"}}\'.'
-        )
+    check_that_load_made(schema, {one["name"]: one["is_ours"] for one in found})
     there = {one["name"]: one["columns"] for one in found}
     changed = [
         f"{schema}.{name}"
@@ -350,16 +326,9 @@ def _replace(engine: PostgresEngine, schema: str, name: str, rows: DuckDBPyRelat
 
 def run_python_models_here() -> None:
     """Let dbt-postgres run Python models in this process, on the connection of their thread."""
-    from dbt.adapters.contracts.connection import AdapterResponse
     from dbt.adapters.postgres import PostgresAdapter
 
-    def submit_python_job(adapter: Any, parsed_model: dict, compiled_code: str) -> Any:
-        con = adapter.connections.get_thread_connection().handle
-        run_model(compiled_code, PostgresEngine(con, adapter.config.credentials.schema))
-        return AdapterResponse(_message="OK")
-
-    PostgresAdapter.submit_python_job = submit_python_job
-    os.environ[COMMAND] = "1"
+    run_models_of(PostgresAdapter, PostgresEngine)
 
 
 # --- Great Expectations on that connection ----------------------------------------------------

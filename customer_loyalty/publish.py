@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from customer_loyalty.contract import INPUTS
-from customer_loyalty.engine import engine_of
+from customer_loyalty.engine import Engine, engine_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -42,6 +42,9 @@ QUALITY = (
 )
 """What readers see of the gate: schema ``quality`` of the published database."""
 
+PUBLISHED_ROW = "published_row"
+"""The table of the connection that has the row of ``published_build``, before it is published."""
+
 # Written in a form that older readers open too.
 STORAGE_VERSION = "v1.0.0"
 
@@ -56,6 +59,16 @@ class Publication:
     row: Mapping[str, tuple[str, Any]]
     place: str
     keep: int
+
+    def sources(self, engine: Engine) -> dict[str, str]:
+        """The table that each published one is made of; the last tells which build it is."""
+        rooms = {"marts": MARTS, "quality": QUALITY}
+        tables = {
+            f"{room}.{name}": engine.table(room, name)
+            for room, names in rooms.items()
+            for name in names
+        }
+        return tables | {"marts.published_build": PUBLISHED_ROW}
 
 
 def publish(session: Any) -> Any:
@@ -81,12 +94,12 @@ def publish(session: Any) -> Any:
         rows = engine.value(f"select count(*) from {engine.table(*place)}")
         row[f"rows_{name}"] = ("bigint", rows)
     is_published = this["not_published_because"] is None
-    if is_published:
-        engine.publish(Publication(row, this["published_path"], this["keep_published"]))
     types = {name: type_ for name, (type_, _) in row.items()}
     values = [tuple(value for _, value in row.values())]
-    engine.create_table("published_row", types, values if is_published else ())
-    return engine.made_of("published_row")
+    engine.create_table(PUBLISHED_ROW, types, values if is_published else ())
+    if is_published:
+        engine.publish(Publication(row, this["published_path"], this["keep_published"]))
+    return engine.made_of(PUBLISHED_ROW)
 
 
 def folder_key(raw_data: str | None) -> str | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from customer_loyalty.engine import Engine
 
 COMMAND = "LOYALTY_COMMAND"
 """The environment variable that tells the project that Python models can run."""
+MADE = "made_by_python"
+"""The view of what a Python model returned, of which its materialization makes the table."""
 
 
 class Table:
@@ -34,3 +38,19 @@ def run_model(code: str, engine: Engine) -> None:
     except Exception as error:
         told = "".join(traceback.format_exception(error))
         raise DbtRuntimeError(f"Python model failed:\n{told}") from None
+
+
+def run_models_of(adapter_class: type, engine_on: Callable[[Any, str], Engine]) -> None:
+    """Let an adapter of dbt run Python models in this process, on the connection of their thread.
+
+    engine_on: makes the engine of dbt's connection and of the profile's schema.
+    """
+    from dbt.adapters.contracts.connection import AdapterResponse
+
+    def submit_python_job(adapter: Any, parsed_model: dict, compiled_code: str) -> Any:
+        con = adapter.connections.get_thread_connection().handle
+        run_model(compiled_code, engine_on(con, adapter.config.credentials.schema))
+        return AdapterResponse(_message="OK")
+
+    adapter_class.submit_python_job = submit_python_job
+    os.environ[COMMAND] = "1"

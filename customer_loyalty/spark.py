@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, date, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import duckdb
@@ -25,13 +24,12 @@ import pyhive.exc
 from customer_loyalty import spark_cluster
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.engine import Engine
-from customer_loyalty.errors import InUse, Refusal
+from customer_loyalty.errors import Refusal
 from customer_loyalty.files import land
 from customer_loyalty.judge import Judge, Rule, new_context
-from customer_loyalty.publish import MARTS, QUALITY
 from customer_loyalty.published_file import PublishFault
-from customer_loyalty.python_models import COMMAND, run_model
-from customer_loyalty.targets import Target
+from customer_loyalty.python_models import MADE, run_models_of
+from customer_loyalty.targets import Target, check_raw_schema, check_that_load_made, wait_for
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
@@ -39,8 +37,6 @@ if TYPE_CHECKING:
 
     from customer_loyalty.publish import Publication
 
-MADE = "made_by_python"
-"""The view of what a Python model returned, of which its materialization makes the table."""
 TYPES = {"varchar": "string"}
 """Types that Spark calls otherwise."""
 LOCK = "warehouse/.spark.lock"
@@ -194,28 +190,24 @@ class SparkEngine(Engine):
             f"create or replace temporary view {name} using parquet options (path {literal(path)})"
         )
 
-    def location(self, relation: str) -> str:
-        """The folder of a table's files, or of a schema's tables."""
-        kind = "table formatted" if "." in relation else "schema"
-        for key, value, *_ in self.rows(f"describe {kind} {relation}"):
-            if key.strip() == "Location":
-                return value
-        raise Refusal(f"Spark does not tell where the files of {relation} are.")
+    def described(self, what: str) -> dict[str, str]:
+        """What Spark tells of a schema or a table: ``schema name``, ``table extended name``."""
+        return {key.strip(): value for key, value, *_ in self.rows(f"describe {what}")}
 
     def beside_tables(self, name: str) -> str:
         """A folder beside the tables of the gate, for files that are none of them."""
-        return f"{self.location(self.schema('quality'))}/_{name}"
+        schema = self.described(f"schema {self.schema('quality')}")
+        return f"{schema['Location']}/_{name}"
 
     def frame(self, relation: str) -> DataFrame:
         """The rows of a table, or of a view, in the application in which tables are checked."""
-        told = self.rows(f"describe table extended {relation}")
-        described = {key.strip(): value for key, value, *_ in told}
+        described = self.described(f"table extended {relation}")
         if described["Type"] == "VIEW":
             made = self.table("quality", f"judged_{relation.rpartition('.')[2]}")
             self.run(f"drop table if exists {made}")
             self.run(f"create table {made} using parquet as select * from {relation}")
-            relation = made
-        return self.checks.session.read.parquet(self.location(relation))
+            described = self.described(f"table extended {made}")
+        return self.checks.session.read.parquet(described["Location"])
 
     def publish(self, publication: Publication) -> None:
         """Copy the set into a schema of its own, then point the views of marts and quality to it.
@@ -225,25 +217,24 @@ class SparkEngine(Engine):
         """
         build = publication.row["build_id"][1]
         kept = f"published_{build.replace('-', '_')}"
-        row = publication.row
-        types = {name: type_ for name, (type_, _) in row.items()}
-        self.create_table("published_row", types, [tuple(value for _, value in row.values())])
-        sources = {f"marts.{name}": self.table("marts", name) for name in MARTS}
-        sources |= {f"quality.{name}": self.table("quality", name) for name in QUALITY}
-        # Last: who finds it finds the whole set.
-        sources["marts.published_build"] = "published_row"
+        sources = publication.sources(self)
+        copies = {target: f"{kept}.{target.rpartition('.')[2]}" for target in sources}
         try:
             for schema in ("marts", "quality", kept):
                 self.run(f"create schema if not exists {schema}")
             for target, source in sources.items():
-                name = target.rpartition(".")[2]
-                self.run(f"create table {kept}.{name} using parquet as select * from {source}")
-            for target in sources:
-                name = target.rpartition(".")[2]
-                self.run(f"create or replace view {target} as select * from {kept}.{name}")
+                self.run(f"create table {copies[target]} using parquet as select * from {source}")
+        except self.Error as error:
+            raise PublishFault(
+                f"Nothing was published, because Spark refused: {told(error)}"
+            ) from None
+        try:
+            for target, copy in copies.items():
+                self.run(f"create or replace view {target} as select * from {copy}")
             self._forget(kept, publication.keep)
-        except Exception as error:
-            raise PublishFault(f"The publish broke off: {told(error)}") from None
+        except self.Error as error:
+            # No PublishFault: some of the views may be of the new build already.
+            raise Refusal(f"The publish broke off: {told(error)}") from None
 
     def _forget(self, latest: str, keep: int) -> None:
         """Drop the sets of earlier builds, but for the latest ones."""
@@ -399,20 +390,14 @@ class SparkTarget(Target):
 
     @contextmanager
     def _locked(self, wait: float) -> Iterator[None]:
-        until = time.monotonic() + wait
         Path(LOCK).parent.mkdir(exist_ok=True)
         with open(LOCK, "w") as lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError:
-                    if time.monotonic() >= until:
-                        raise InUse(
-                            "A build or a load of this checkout works on Spark. Try again when it"
-                            " has ended, or wait for it with WAIT=60."
-                        ) from None
-                    time.sleep(0.2)
+            wait_for(
+                partial(_is_locked, lock),
+                wait,
+                "A build or a load of this checkout works on Spark. Try again when it has ended, or"
+                " wait for it with WAIT=60.",
+            )
             yield
 
     def load(
@@ -420,27 +405,17 @@ class SparkTarget(Target):
     ) -> dict[str, int]:
         """One table after the other: Spark has no transaction over several."""
         working = self.credentials.schema
-        if schema in ("marts", "quality") or schema.startswith((f"{working}_", "published_")):
-            raise Refusal(
-                f"raw_schema: {schema} is a schema of the marts, or of what they are made of. Name"
-                " another one: raw rows hold personal data."
-            )
+        check_raw_schema(schema, f"{working}_", "published_")
         with self._locked(wait), self._connected() as engine:
             landed = land()
             engine.run(f"create schema if not exists {schema}")
             engine.run(f"create schema if not exists {engine.schema('quality')}")
             there = {name for _, name, *_ in engine.rows(f"show tables in {schema}")} & {*INPUTS}
-            foreign = [
-                f"{schema}.{name}"
+            made = {
+                name: LOADED in dict(engine.rows(f"show tblproperties {schema}.{name}"))
                 for name in sorted(there)
-                if LOADED not in dict(engine.rows(f"show tblproperties {schema}.{name}"))
-            ]
-            if foreign:
-                raise Refusal(
-                    f"{', '.join(foreign)}: there already, and not made by load, which touches its"
-                    " own tables only. Name another schema by raw_schema:"
-                    f' make load VARS=\'{{"raw_schema": "{schema}_files"}}\'.'
-                )
+            }
+            check_that_load_made(schema, made)
             for name in INPUTS:
                 engine.copy_rows(landed[name], "loaded")
                 engine.run(f"drop table if exists {schema}.{name}")
@@ -488,18 +463,22 @@ class SparkTarget(Target):
             con.close()
 
 
+def _is_locked(file: IO[str]) -> bool:
+    """Lock a file, unless another process has."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 def run_python_models_here(checks: Checks) -> None:
     """Let dbt-spark run Python models in this process, on the connection of their thread."""
-    from dbt.adapters.contracts.connection import AdapterResponse
     from dbt.adapters.spark import SparkAdapter
     from dbt.adapters.spark.connections import PyhiveConnectionWrapper
 
-    def submit_python_job(adapter: Any, parsed_model: dict, compiled_code: str) -> Any:
-        con = adapter.connections.get_thread_connection().handle.handle
-        run_model(compiled_code, SparkEngine(con, adapter.config.credentials.schema, checks))
-        return AdapterResponse(_message="OK")
-
-    SparkAdapter.submit_python_job = submit_python_job
+    # dbt-spark wraps the connection of PyHive.
+    run_models_of(SparkAdapter, lambda wrapped, schema: SparkEngine(wrapped.handle, schema, checks))
     fetchall = PyhiveConnectionWrapper.fetchall
 
     def fetch_rows(con: Any) -> list:
@@ -512,4 +491,3 @@ def run_python_models_here(checks: Checks) -> None:
     PyhiveConnectionWrapper.fetchall = fetch_rows
     # dbt looks every second at best whether a statement has ended; there are hundreds.
     PyhiveConnectionWrapper.poll_interval = property(lambda _: 0.05, lambda _, seconds: None)
-    os.environ[COMMAND] = "1"

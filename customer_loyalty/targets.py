@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from abc import ABC, abstractmethod
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from customer_loyalty.engine import DuckDBEngine, Engine
-from customer_loyalty.errors import Refusal
+from customer_loyalty.errors import InUse, Refusal
 from customer_loyalty.published_file import check_target, last_build
 
 if TYPE_CHECKING:
@@ -129,6 +130,34 @@ class DuckDBTarget(Target):
 
     def how_to_ask(self, sql: str) -> str:
         return f'.venv/bin/customer-loyalty query "{sql}"'
+
+
+def wait_for(attempt: Callable[[], bool], wait: float, otherwise: str) -> None:
+    """Try until an attempt succeeds, for so many seconds at most. Raises InUse: otherwise."""
+    until = time.monotonic() + wait
+    while not attempt():
+        if time.monotonic() >= until:
+            raise InUse(otherwise)
+        time.sleep(0.2)
+
+
+def check_raw_schema(schema: str, *ours: str) -> None:
+    """Raises Refusal where raw tables must not be loaded. ours: beginnings of our own schemas."""
+    if schema in ("marts", "quality") or schema.startswith(ours):
+        raise Refusal(
+            f"raw_schema: {schema} is a schema of the marts, or of what they are made of. Name"
+            " another one: raw rows hold personal data."
+        )
+
+
+def check_that_load_made(schema: str, tables: Mapping[str, bool]) -> None:
+    """Raises Refusal where one is not load's own. tables: whether load made them, by name."""
+    if foreign := [f"{schema}.{name}" for name, is_ours in tables.items() if not is_ours]:
+        raise Refusal(
+            f"{', '.join(foreign)}: there already, and not made by load, which touches its own"
+            " tables only. Name another schema by raw_schema:"
+            f' make load VARS=\'{{"raw_schema": "{schema}_files"}}\'.'
+        )
 
 
 def target_of(name: str | None, warehouse: str, published: str) -> Target:

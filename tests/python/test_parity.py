@@ -7,6 +7,7 @@ import pytest
 
 from brute_force import MARTS, marts
 from compare import differences
+from customer_loyalty.publish import QUALITY
 from faults import FAULTS, clean, write
 from servers import Server, on_each_engine
 from test_marts import data_folders, drawn, is_one_source
@@ -17,15 +18,6 @@ pytestmark = pytest.mark.engines
 
 # What two builds of the same data have not in common.
 OF_A_RUN = {"run_id", "checked_at", "staged_by"}
-QUALITY = (
-    "gx_validation_results",
-    "input_summary",
-    "quarantined_raw_customers",
-    "quarantined_raw_orders",
-    "quarantined_raw_surveys",
-    "quarantined_raw_subscriptions",
-    "rules",
-)
 FAR_FROM_PLAIN = {
     "activity_window_days": 30,
     "csat_satisfied_from": {"-2-2": 1, "1-7": 5.5},
