@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import duckdb
 import pyhive.exc
@@ -167,7 +167,7 @@ class SparkEngine(Engine):
         try:
             if not folder.startswith(("file:", "/")):
                 raise OSError("no folder of this machine")
-            path = Path(unquote(urlsplit(folder).path)) / "rows.parquet"
+            path = Path(folder.removeprefix("file:")) / "rows.parquet"
             path.parent.mkdir(exist_ok=True)
             rows.write_parquet(str(path))
         except OSError as error:
@@ -197,7 +197,8 @@ class SparkEngine(Engine):
     def beside_tables(self, name: str) -> str:
         """A folder beside the tables of the gate, for files that are none of them."""
         schema = self.described(f"schema {self.schema('quality')}")
-        return f"{schema['Location']}/_{name}"
+        # Of a schema Spark tells a URI, in which a blank is %20; of a table it tells a path.
+        return f"{unquote(schema['Location'])}/_{name}"
 
     def frame(self, relation: str) -> DataFrame:
         """The rows of a table, or of a view, in the application in which tables are checked."""

@@ -34,6 +34,17 @@ class Ended:
     output: str
 
 
+def ended(process: subprocess.Popen[str]) -> Ended:
+    """Wait for the end of a command; one that does not end is killed."""
+    with process:
+        try:
+            output, _ = process.communicate(timeout=1200)
+        except BaseException:
+            process.kill()
+            raise
+    return Ended(process.returncode, output)
+
+
 @dataclass(frozen=True)
 class Server:
     """Where builds can be made. env: the variables by which the profile finds it."""
@@ -44,8 +55,12 @@ class Server:
 
     def build(self, home: Path, vars: dict | None = None) -> Ended:
         """Run the package's build, from a copy of the project below home."""
+        return ended(self.started_build(home, vars))
+
+    def started_build(self, home: Path, vars: dict | None = None) -> subprocess.Popen[str]:
+        """Start the package's build, from a copy of the project below home."""
         given = ["--vars", json.dumps(vars)] if vars else []
-        return self.run(home, "-m", "customer_loyalty", "build", *given)
+        return self.start(home, "-m", "customer_loyalty", "build", *given)
 
     def dbt(self, home: Path, *arguments: str) -> Ended:
         """Run a dbt command that needs no Python model."""
@@ -60,21 +75,22 @@ class Server:
 
     def run(self, home: Path, *arguments: str) -> Ended:
         """Run Python in a copy of the project below home."""
+        return ended(self.start(home, *arguments))
+
+    def start(self, home: Path, *arguments: str) -> subprocess.Popen[str]:
+        """Start Python in a copy of the project below home."""
         project = home / "project"
         if not project.exists():
             copy_project(project)
             (project / "profiles.yml").write_bytes((PROJECT / "profiles.example.yml").read_bytes())
-        done = subprocess.run(
+        return subprocess.Popen(
             [sys.executable, *arguments, "--target", self.target],
             cwd=project,
             env=environment() | self.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            timeout=1200,
-            check=False,
         )
-        return Ended(done.returncode, done.stdout)
 
 
 @dataclass(frozen=True)
