@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, date, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -49,6 +50,7 @@ class Checks:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._scratch: set[str] = set()
 
     @cached_property
     def session(self) -> SparkSession:
@@ -68,7 +70,19 @@ class Checks:
         session.sparkContext.setLogLevel("ERROR")
         return session
 
+    def note_scratch(self, folder: str) -> None:
+        """Remember a folder of files that are nobody's when the build has ended."""
+        self._scratch.add(folder)
+
     def end(self) -> None:
+        """End the application, and remove what was written beside the tables."""
+        for folder in self._scratch:
+            if path := local_path(folder):
+                shutil.rmtree(path, ignore_errors=True)
+            elif "session" in self.__dict__:
+                path = self.session._jvm.org.apache.hadoop.fs.Path(folder)
+                path.getFileSystem(self.session._jsc.hadoopConfiguration()).delete(path, True)
+        self._scratch.clear()
         if "session" in self.__dict__:
             self.session.stop()
             del self.__dict__["session"]
@@ -131,8 +145,8 @@ class SparkEngine(Engine):
 
     def land(self, raw_data: str, name: str) -> None:
         with duckdb.connect() as con:
-            self.copy_rows(land(con, raw_data, name), "landed")
-        self.made_of("landed")
+            self.copy_rows(land(con, raw_data, name), f"landed_{name}")
+        self.made_of(f"landed_{name}")
 
     def has_table(self, room: str, name: str) -> bool:
         schema = self.schema(room)
@@ -165,11 +179,10 @@ class SparkEngine(Engine):
         """
         folder = self.beside_tables(name)
         try:
-            if not folder.startswith(("file:", "/")):
+            if not (path := local_path(folder)):
                 raise OSError("no folder of this machine")
-            path = Path(folder.removeprefix("file:")) / "rows.parquet"
-            path.parent.mkdir(exist_ok=True)
-            rows.write_parquet(str(path))
+            path.mkdir(exist_ok=True)
+            rows.write_parquet(str(path / "rows.parquet"))
         except OSError as error:
             raise Refusal(
                 f"Files can't be landed in {folder}: {error}. Load them into tables of the cluster"
@@ -195,20 +208,34 @@ class SparkEngine(Engine):
         return {key.strip(): value for key, value, *_ in self.rows(f"describe {what}")}
 
     def beside_tables(self, name: str) -> str:
-        """A folder beside the tables of the gate, for files that are none of them."""
+        """A folder beside the tables of the gate, for files of this build that are none of them."""
         schema = self.described(f"schema {self.schema('quality')}")
         # Of a schema Spark tells a URI, in which a blank is %20; of a table it tells a path.
-        return f"{unquote(schema['Location'])}/_{name}"
+        folder = f"{unquote(schema['Location'])}/_{name}"
+        self.checks.note_scratch(folder)
+        return folder
 
-    def frame(self, relation: str) -> DataFrame:
-        """The rows of a table, or of a view, in the application in which tables are checked."""
+    @contextmanager
+    def frame(self, relation: str) -> Iterator[DataFrame]:
+        """While it lasts, the rows of a table or view in the application that checks tables.
+
+        A view is written to a table for it.
+        """
         described = self.described(f"table extended {relation}")
-        if described["Type"] == "VIEW":
-            made = self.table("quality", f"judged_{relation.rpartition('.')[2]}")
+        made = self.table("quality", f"judged_{relation.rpartition('.')[2]}")
+        is_view = described["Type"] == "VIEW"
+        if is_view:
             self.run(f"drop table if exists {made}")
             self.run(f"create table {made} using parquet as select * from {relation}")
             described = self.described(f"table extended {made}")
-        return self.checks.session.read.parquet(described["Location"])
+        # Many rules look at it.
+        rows = self.checks.session.read.parquet(described["Location"]).cache()
+        try:
+            yield rows
+        finally:
+            rows.unpersist()
+            if is_view:
+                self.run(f"drop table {made}")
 
     def publish(self, publication: Publication) -> None:
         """Copy the set into a schema of its own, then point the views of marts and quality to it.
@@ -226,6 +253,7 @@ class SparkEngine(Engine):
             for target, source in sources.items():
                 self.run(f"create table {copies[target]} using parquet as select * from {source}")
         except self.Error as error:
+            self.run(f"drop schema if exists {kept} cascade")
             raise PublishFault(
                 f"Nothing was published, because Spark refused: {told(error)}"
             ) from None
@@ -238,15 +266,22 @@ class SparkEngine(Engine):
             raise Refusal(f"The publish broke off: {told(error)}") from None
 
     def _forget(self, latest: str, keep: int) -> None:
-        """Drop the sets of earlier builds, but for the latest ones."""
-        found = []
+        """Drop the sets of earlier builds, but for the latest ones, and what was not completed."""
+        dated = {}
         for (schema,) in self.rows("show schemas like 'published_*'"):
             if schema != latest:
-                with suppress(Exception):
+                dated[schema] = ""
+                with suppress(self.Error):
                     at = self.value(f"select max(published_at) from {schema}.published_build")
-                    found.append((str(at), schema))
-        for _, schema in sorted(found, reverse=True)[keep:]:
+                    dated[schema] = str(at)
+        complete = sorted(filter(dated.get, dated), key=dated.get, reverse=True)
+        for schema in dated.keys() - {*complete[:keep]}:
             self.run(f"drop schema {schema} cascade")
+
+
+def local_path(folder: str) -> Path | None:
+    """The path of a folder that Spark names; none where it is no folder of this machine."""
+    return Path(folder.removeprefix("file:")) if folder.startswith(("file:", "/")) else None
 
 
 def literal(value: Any) -> str:
@@ -280,22 +315,16 @@ def spark_judges(engine: SparkEngine) -> Iterator[Callable[[str], Judge]]:
     _ = engine.checks.session
     context = new_context()
     source = context.data_sources.add_spark("gate", persist=False, force_reuse_spark_context=True)
-    frames = []
 
     def judge_of(relation: str) -> Judge:
-        # Many rules look at it.
-        frames.append(engine.frame(relation).cache())
-        options = {"dataframe": frames[-1]}
+        options = {"dataframe": frames.enter_context(engine.frame(relation))}
         asset = source.add_dataframe_asset(relation)
         batch = asset.add_batch_definition_whole_dataframe("whole").get_batch(options)
         request = asset.build_batch_request(options)
         return SparkJudge(engine, batch, context.get_validator(batch_request=request))
 
-    try:
+    with ExitStack() as frames:
         yield judge_of
-    finally:
-        for frame in frames:
-            frame.unpersist()
 
 
 class SparkJudge(Judge):
@@ -417,13 +446,17 @@ class SparkTarget(Target):
                 for name in sorted(there)
             }
             check_that_load_made(schema, made)
-            for name in INPUTS:
-                engine.copy_rows(landed[name], "loaded")
-                engine.run(f"drop table if exists {schema}.{name}")
-                engine.run(
-                    f"create table {schema}.{name} using parquet"
-                    f" tblproperties ('{LOADED}' = 'true') as select * from loaded"
-                )
+            try:
+                for name in INPUTS:
+                    engine.copy_rows(landed[name], f"loaded_{name}")
+                for name in INPUTS:
+                    engine.run(f"drop table if exists {schema}.{name}")
+                    engine.run(
+                        f"create table {schema}.{name} using parquet"
+                        f" tblproperties ('{LOADED}' = 'true') as select * from loaded_{name}"
+                    )
+            finally:
+                self.checks.end()
             return {name: engine.value(f"select count(*) from {schema}.{name}") for name in INPUTS}
 
     def published(self) -> AbstractContextManager[Engine]:

@@ -438,7 +438,8 @@ def set_aside_strays(cluster: Cluster) -> list[Path]:
         return []
     known = known_folders(cluster)
     strays = []
-    for pattern in ("*", "*.db/*"):
+    # A name with an underscore first is of files beside the tables, which the next build removes.
+    for pattern in ("*", "*.db/[!_]*"):
         for stray in [path for path in warehouse.glob(pattern) if path not in known]:
             aside = warehouse.parent / "strays" / stray.relative_to(warehouse)
             shutil.rmtree(aside, ignore_errors=True)
