@@ -42,6 +42,39 @@
 {%- endmacro %}
 
 {#
+    A condition of a join: two values of one kind are the same, NULL and NULL included. By `is not distinct from` PostgreSQL compares
+    every row with every other one; equal arrays, whose NULLs are equal too, it finds by their hashes.
+#}
+{% macro is_same(left, right) -%}
+    {{ return(adapter.dispatch('is_same', 'customer_loyalty')(left, right)) }}
+{%- endmacro %}
+
+{% macro default__is_same(left, right) -%}
+    {{ left }} is not distinct from {{ right }}
+{%- endmacro %}
+
+{% macro postgres__is_same(left, right) -%}
+    array[cast({{ left }} as text)] = array[cast({{ right }} as text)]
+{%- endmacro %}
+
+{#
+    Hook of each model: lets the engine know how many rows a new table has. PostgreSQL guesses until its autovacuum comes
+    by, and joins what it takes for small row by row.
+#}
+{% macro gather_statistics() -%}
+    {{ return(adapter.dispatch('gather_statistics', 'customer_loyalty')()) }}
+{%- endmacro %}
+
+{% macro default__gather_statistics() -%}
+{%- endmacro %}
+
+{% macro postgres__gather_statistics() -%}
+    {%- if config.get('materialized') == 'table' -%}
+    analyze {{ this }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#
     An aggregate: the texts of a group, joined by `separator` (a text expression).
     order_by: expressions that they are ordered by, ascending. where: a condition on the rows that count.
 #}

@@ -21,9 +21,9 @@ left join (
 ) as broken
     on
         staged.source_system = broken.source_system
-        and staged.{{ id }} is not distinct from broken.id
-        and staged._source_file is not distinct from broken._source_file
-        and staged._source_row is not distinct from broken._source_row
+        and {{ is_same('staged.' ~ id, 'broken.id') }}
+        and {{ is_same('staged._source_file', 'broken._source_file') }}
+        and {{ is_same('staged._source_row', 'broken._source_row') }}
     {%- if entity != 'customers' %}
 left join (
     select distinct

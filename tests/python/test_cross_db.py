@@ -70,6 +70,11 @@ EXPRESSIONS = {
     "{{ local_date('evening', 'Europe/Helsinki') }}": date(2025, 3, 30),
     "{{ local_date('evening', 'America/New_York') }}": date(2025, 3, 29),
     "{{ local_date('evening', 'Pacific/Auckland') }}": date(2025, 3, 30),
+    "{{ is_same('leap_day', 'leap_day') }}": True,
+    "{{ is_same('leap_day', 'month_end') }}": False,
+    "{{ is_same('leap_day', 'cast(null as date)') }}": False,
+    "{{ is_same('blank', 'blank') }}": True,
+    "{{ is_same(\"nullif(blank, blank)\", \"nullif(spaced, spaced)\") }}": True,
     "{{ as_double('1') }} / 4": 0.25,
     "{{ exact_product('98765432109876.5432', '149.3512345678') }}": Decimal(
         "14750739218232297.66656221002896"
