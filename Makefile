@@ -93,11 +93,11 @@ data-docs: $(VENV)/.runtime $(ENGINE) ## what the gate found in the latest build
 
 .PHONY: builds
 builds: $(VENV)/.runtime ## the published build, and those kept beside it
-	@$(BIN)/python -m customer_loyalty builds --relative-to "$$CALLER"
+	@$(BIN)/python -m customer_loyalty builds $(if $(TARGET),--target "$$TARGET") --relative-to "$$CALLER"
 
 .PHONY: rollback
 rollback: $(VENV)/.runtime ## put the build before back: make rollback [BUILD=id of another]
-	@$(BIN)/python -m customer_loyalty rollback --build "$$BUILD" --relative-to "$$CALLER"
+	@$(BIN)/python -m customer_loyalty rollback --build "$$BUILD" $(if $(TARGET),--target "$$TARGET") --relative-to "$$CALLER"
 
 .PHONY: spark-up
 spark-up: $(VENV)/.spark ## start Spark on this machine, in warehouse/spark: a master, two workers, and where dbt connects

@@ -25,7 +25,7 @@ from customer_loyalty.errors import InUse, Refusal
 from customer_loyalty.files import land_all
 from customer_loyalty.published_file import PUBLISHED, kept_builds, last_build, roll_back
 from customer_loyalty.summary import summarise
-from customer_loyalty.targets import WAREHOUSE, Target, target_of
+from customer_loyalty.targets import WAREHOUSE, DuckDBTarget, Target, target_of
 
 relative_to_option = click.option(
     "--relative-to",
@@ -199,8 +199,15 @@ def database(name: str, default: str, relative_to: Path) -> str:
     return str(absolute(given, relative_to) if given else Path(default).absolute())
 
 
-def published_file(relative_to: Path) -> Path:
-    """The published database itself, where its name is a link to it."""
+def published_file(relative_to: Path, target_name: str = "") -> Path:
+    """The published database itself, where its name is a link to it.
+
+    Raises ClickException where the target is not of DuckDB.
+    """
+    if target_name and not isinstance(find_target(target_name, relative_to), DuckDBTarget):
+        raise click.ClickException(
+            f"Earlier builds can be listed and put back on DuckDB only, not on {target_name}."
+        )
     return Path(os.path.realpath(database("LOYALTY_PUBLISHED", PUBLISHED, relative_to)))
 
 
@@ -238,13 +245,14 @@ def data_docs(output: Path, target_name: str, relative_to: Path) -> None:
 
 @main.command()
 @click.option("--build", "build_id", default="", help="Which one, else the one before.")
+@target_option
 @relative_to_option
-def rollback(build_id: str, relative_to: Path) -> None:
+def rollback(build_id: str, target_name: str, relative_to: Path) -> None:
     """Put an earlier build back into the published database, in one rename.
 
     The build that it replaces is kept: name it with --build to put it back again.
     """
-    target = published_file(relative_to)
+    target = published_file(relative_to, target_name)
     try:
         back, replaced = roll_back(target, build_id or None)
     except Refusal as error:
@@ -256,10 +264,11 @@ def rollback(build_id: str, relative_to: Path) -> None:
 
 
 @main.command()
+@target_option
 @relative_to_option
-def builds(relative_to: Path) -> None:
+def builds(target_name: str, relative_to: Path) -> None:
     """List the published build, and the earlier ones that make rollback can put back."""
-    target = published_file(relative_to)
+    target = published_file(relative_to, target_name)
     published = last_build(target)
     listed = [(published["published_at"], published["build_id"], target)] if published else []
     listed += [(one.published_at, one.build_id, one.path) for one in kept_builds(target)]

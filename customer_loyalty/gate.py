@@ -410,8 +410,12 @@ def watchdog(session: Any, seconds: float, grace: float = 60) -> Iterator[None]:
             return
         late.set()
         # Great Expectations goes on with the next statement: each is interrupted.
+        interrupting = None
         for _ in range(int(grace * 10)):
-            engine.interrupt()
+            # In a thread of its own: a server that does not answer must not keep this one.
+            if not interrupting or not interrupting.is_alive():
+                interrupting = threading.Thread(target=engine.interrupt, daemon=True)
+                interrupting.start()
             if done.wait(0.1):
                 return
         print(f"{_too_long(seconds)} The process ends.", file=sys.stderr, flush=True)

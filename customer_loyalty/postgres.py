@@ -24,9 +24,16 @@ from customer_loyalty.contract import INPUTS
 from customer_loyalty.engine import Engine
 from customer_loyalty.errors import Refusal
 from customer_loyalty.files import land
+from customer_loyalty.publish import check_that_publish_made
 from customer_loyalty.published_file import PublishFault
 from customer_loyalty.python_models import MADE, run_models_of
-from customer_loyalty.targets import Target, check_raw_schema, check_that_load_made, wait_for
+from customer_loyalty.targets import (
+    Target,
+    check_raw_schema,
+    check_that_load_made,
+    check_working_schema,
+    wait_for,
+)
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
@@ -111,7 +118,10 @@ class PostgresEngine(Engine):
                 cursor.execute("select pg_advisory_xact_lock(hashtext('customer_loyalty publish'))")
                 for schema in ("marts", "quality"):
                     cursor.execute(f"create schema if not exists {schema}")
-                for target, source in publication.sources(self).items():
+                sources = publication.sources(self)
+                there = "select to_regclass('{}') is not null"
+                check_that_publish_made([one for one in sources if self.value(there.format(one))])
+                for target, source in sources.items():
                     self._replace_rows(cursor, target, source)
         except psycopg2.Error as error:
             raise PublishFault(
@@ -174,6 +184,7 @@ class PostgresTarget(Target):
 
     def __init__(self, name: str | None, credentials: Any) -> None:
         super().__init__(name)
+        check_working_schema(credentials.schema)
         self.credentials = credentials
 
     @property
@@ -265,7 +276,13 @@ class PostgresTarget(Target):
         except psycopg2.Error as error:
             raise Refusal(f"PostgreSQL can't be reached: {str(error).strip()}") from None
         try:
-            yield PostgresEngine(con, to.schema)
+            engine = PostgresEngine(con, to.schema)
+            if to.role:
+                # As dbt does.
+                with con.cursor() as cursor:
+                    cursor.execute(f"set role {to.role}")
+                con.commit()
+            yield engine
         finally:
             con.close()
 

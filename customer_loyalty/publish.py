@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ import duckdb
 
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.engine import Engine, engine_of
+from customer_loyalty.published_file import PublishFault
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -69,6 +70,20 @@ class Publication:
             for name in names
         }
         return tables | {"marts.published_build": PUBLISHED_ROW}
+
+
+def check_that_publish_made(standing: Collection[str]) -> None:
+    """Raises PublishFault where a publish would replace what none made.
+
+    standing: the tables and views that are there already of those that are published. The first
+    publish makes all of them.
+    """
+    if standing and "marts.published_build" not in standing:
+        raise PublishFault(
+            f"Nothing was published, because of what is there and no publish made:"
+            f" {', '.join(sorted(standing))}. Move that to another schema, or build in another"
+            " database."
+        )
 
 
 def publish(session: Any) -> Any:

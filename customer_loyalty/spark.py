@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, date, datetime
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import duckdb
 import pyhive.exc
+from thrift.Thrift import TException
 
 from customer_loyalty import spark_cluster
 from customer_loyalty.contract import INPUTS
@@ -28,9 +31,16 @@ from customer_loyalty.engine import Engine
 from customer_loyalty.errors import Refusal
 from customer_loyalty.files import land
 from customer_loyalty.judge import Judge, Rule, new_context
+from customer_loyalty.publish import check_that_publish_made
 from customer_loyalty.published_file import PublishFault
 from customer_loyalty.python_models import MADE, run_models_of
-from customer_loyalty.targets import Target, check_raw_schema, check_that_load_made, wait_for
+from customer_loyalty.targets import (
+    Target,
+    check_raw_schema,
+    check_that_load_made,
+    check_working_schema,
+    wait_for,
+)
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
@@ -38,8 +48,14 @@ if TYPE_CHECKING:
 
     from customer_loyalty.publish import Publication
 
+SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
+"""Settings without which numbers would be others."""
 TYPES = {"varchar": "string"}
 """Types that Spark calls otherwise."""
+KEPT = re.compile("published_[0-9a-f]{8}(_[0-9a-f]{4}){3}_[0-9a-f]{12}")
+"""The schemas of published sets, named after their builds. All others are somebody else's."""
+ERRORS = (pyhive.exc.Error, TException)
+"""What PyHive raises: where the server refuses, and where it does not answer."""
 LOCK = "warehouse/.spark.lock"
 LOADED = "customer_loyalty.loaded"
 """The property of the tables that load made, which are the only ones that it replaces."""
@@ -159,18 +175,21 @@ class SparkEngine(Engine):
         return spark_judges(self)
 
     def interrupt(self) -> None:
-        if self._running:
-            with suppress(Exception):
-                self._running.cancel()
         if "session" in self.checks.__dict__:
             self.checks.session.sparkContext.cancelAllJobs()
+        # A statement that has not come back has nothing by which it could be cancelled.
+        if self._running and self._running._operationHandle:
+            with suppress(Exception):
+                self._running.cancel()
 
     def last_build(self, place: str) -> dict[str, Any] | None:
         if not self.rows("show schemas like 'marts'"):
             return None
         if not self.rows("show views in marts like 'published_build'"):
             return None
-        return next(iter(self.records("select * from marts.published_build")), None)
+        with suppress(self.Error):
+            return next(iter(self.records("select * from marts.published_build")), None)
+        return None
 
     def copy_rows(self, rows: DuckDBPyRelation, name: str) -> None:
         """Make a table of this connection alone of rows of DuckDB, by a file beside the tables.
@@ -248,28 +267,35 @@ class SparkEngine(Engine):
         sources = publication.sources(self)
         copies = {target: f"{kept}.{target.rpartition('.')[2]}" for target in sources}
         try:
-            for schema in ("marts", "quality", kept):
+            for schema in ("marts", "quality"):
                 self.run(f"create schema if not exists {schema}")
+            found = (self.rows(f"show tables in {schema}") for schema in ("marts", "quality"))
+            standing = {f"{schema}.{name}" for schema, name, *_ in chain(*found)}
+            check_that_publish_made(standing & sources.keys())
+            self.run(f"create schema {kept}")
             for target, source in sources.items():
                 self.run(f"create table {copies[target]} using parquet as select * from {source}")
-        except self.Error as error:
-            self.run(f"drop schema if exists {kept} cascade")
+        except ERRORS as error:
+            with suppress(*ERRORS):
+                self.run(f"drop schema if exists {kept} cascade")
             raise PublishFault(
                 f"Nothing was published, because Spark refused: {told(error)}"
             ) from None
         try:
             for target, copy in copies.items():
                 self.run(f"create or replace view {target} as select * from {copy}")
-            self._forget(kept, publication.keep)
-        except self.Error as error:
+        except ERRORS as error:
             # No PublishFault: some of the views may be of the new build already.
             raise Refusal(f"The publish broke off: {told(error)}") from None
+        # Published is published.
+        with suppress(*ERRORS):
+            self._forget(kept, publication.keep)
 
     def _forget(self, latest: str, keep: int) -> None:
         """Drop the sets of earlier builds, but for the latest ones, and what was not completed."""
         dated = {}
         for (schema,) in self.rows("show schemas like 'published_*'"):
-            if schema != latest:
+            if schema != latest and KEPT.fullmatch(schema):
                 dated[schema] = ""
                 with suppress(self.Error):
                     at = self.value(f"select max(published_at) from {schema}.published_build")
@@ -294,7 +320,8 @@ def literal(value: Any) -> str:
         return f"timestamp '{value}'"
     if isinstance(value, date):
         return f"date '{value}'"
-    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    # A dollar could begin ${env:…}, which Spark replaces in literals too.
+    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'").replace("$", "\\u0024")
     return f"'{escaped}'"
 
 
@@ -393,6 +420,7 @@ class SparkTarget(Target):
 
     def __init__(self, name: str | None, credentials: Any) -> None:
         super().__init__(name)
+        check_working_schema(credentials.schema)
         self.credentials = credentials
         folder = os.environ.get("LOYALTY_SPARK") or spark_cluster.FOLDER
         self.checks = Checks(Path(folder).absolute())
@@ -408,9 +436,14 @@ class SparkTarget(Target):
     @contextmanager
     def building(self, wait: float) -> Iterator[None]:
         """A lock of this checkout: Spark itself has none."""
-        with self._connected():
-            # Reached, so that dbt does not wait for it in vain.
-            pass
+        # Reached, so that dbt does not wait for it in vain.
+        with self._connected() as engine:
+            for name, must_be in SESSION.items():
+                if (found := engine.rows(f"set {name}")[0][1]) != must_be:
+                    raise Refusal(
+                        f"{name} of the session is {found} and must be {must_be}, else numbers"
+                        " would be others: see server_side_parameters in profiles.example.yml."
+                    )
         with self._locked(wait):
             run_python_models_here(self.checks)
             try:
@@ -433,9 +466,9 @@ class SparkTarget(Target):
     def load(
         self, schema: str, land: Callable[[], Mapping[str, DuckDBPyRelation]], wait: float
     ) -> dict[str, int]:
-        """One table after the other: Spark has no transaction over several."""
+        """Once all are written, one after the other is replaced: Spark has no transaction."""
         working = self.credentials.schema
-        check_raw_schema(schema, f"{working}_", "published_")
+        check_raw_schema(schema.lower(), f"{working}_", "published_")
         with self._locked(wait), self._connected() as engine:
             landed = land()
             engine.run(f"create schema if not exists {schema}")
@@ -449,12 +482,16 @@ class SparkTarget(Target):
             try:
                 for name in INPUTS:
                     engine.copy_rows(landed[name], f"loaded_{name}")
-                for name in INPUTS:
-                    engine.run(f"drop table if exists {schema}.{name}")
+                    engine.run(f"drop table if exists {schema}.{name}__new")
                     engine.run(
-                        f"create table {schema}.{name} using parquet"
+                        f"create table {schema}.{name}__new using parquet"
                         f" tblproperties ('{LOADED}' = 'true') as select * from loaded_{name}"
                     )
+                for name in INPUTS:
+                    engine.run(f"drop table if exists {schema}.{name}")
+                    engine.run(f"alter table {schema}.{name}__new rename to {schema}.{name}")
+            except ERRORS as error:
+                raise Refusal(f"The load broke off, because Spark refused: {told(error)}") from None
             finally:
                 self.checks.end()
             return {name: engine.value(f"select count(*) from {schema}.{name}") for name in INPUTS}
@@ -474,8 +511,9 @@ class SparkTarget(Target):
         from thrift.transport.TTransport import TTransportException
 
         to = self.credentials
-        if to.method.value != "thrift":
-            raise Refusal(f"The gate runs with method thrift; profiles.yml says {to.method.value}.")
+        if to.method.value != "thrift" or to.use_ssl:
+            method = f"{to.method.value}{' and use_ssl' if to.use_ssl else ''}"
+            raise Refusal(f"The gate runs with method thrift, no TLS; profiles.yml says {method}.")
         try:
             con = hive.connect(
                 host=to.host,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from abc import ABC, abstractmethod
 from argparse import Namespace
@@ -52,7 +53,7 @@ class Target(ABC):
     def load(
         self, schema: str, land: Callable[[], Mapping[str, DuckDBPyRelation]], wait: float
     ) -> dict[str, int]:
-        """Fill the raw tables of a schema with the rows of files, all of them or nothing.
+        """Fill the raw tables of a schema with the rows of files; none where a file is refused.
 
         land: lands the files, by input; called once it is clear that this target takes them. wait:
         as of ``building``. Returns how many rows each table has. Raises InUse, and Refusal where
@@ -139,6 +140,15 @@ def wait_for(attempt: Callable[[], bool], wait: float, otherwise: str) -> None:
         if time.monotonic() >= until:
             raise InUse(otherwise)
         time.sleep(0.2)
+
+
+def check_working_schema(schema: str) -> None:
+    """Raises Refusal where SQL would have to quote the profile's schema."""
+    if not re.fullmatch("[a-z_][a-z0-9_]{0,40}", schema):
+        raise Refusal(
+            f"schema in profiles.yml must be a name of small letters, digits and underscores, such"
+            f" as working; found {schema}"
+        )
 
 
 def check_raw_schema(schema: str, *ours: str) -> None:

@@ -129,7 +129,8 @@
         {%- set reason = reasons | select | join(', and ') -%}
         {%- if told and not modules.re.search('PublishFault|Nothing was published', told) -%}
             {#- No refusal, so it may have come to the rename before it failed. -#}
-            {%- do log('The publish broke off: make builds says which build is published.', info=true) -%}
+            {%- set where = 'make builds' if target.type == 'duckdb' else 'marts.published_build' -%}
+            {%- do log('The publish broke off: ' ~ where ~ ' says which build is published.', info=true) -%}
         {%- elif reason -%}
             {%- do log(
                 'NOT PUBLISHED: ' ~ reason ~ '. ' ~ ('Mend what failed, then run' if failed else 'Run')

@@ -28,6 +28,19 @@
     cast({{ amount }} as decimal(19, 4)) * cast({{ rate }} as decimal(18, 10))
 {%- endmacro %}
 
+{# A difference of amounts, of 14 decimals each, with as many. Of two of 38 digits Spark's difference would lose one. #}
+{% macro exact_difference(left, right) -%}
+    {{ return(adapter.dispatch('exact_difference', 'customer_loyalty')(left, right)) }}
+{%- endmacro %}
+
+{% macro default__exact_difference(left, right) -%}
+    {{ left }} - {{ right }}
+{%- endmacro %}
+
+{% macro spark__exact_difference(left, right) -%}
+    cast({{ left }} as decimal(37, 14)) - cast({{ right }} as decimal(37, 14))
+{%- endmacro %}
+
 {# Text to order by: by its bytes, as DuckDB does, not by a language's alphabet. #}
 {% macro in_byte_order(text) -%}
     {{ return(adapter.dispatch('in_byte_order', 'customer_loyalty')(text)) }}
@@ -143,7 +156,8 @@
 {%- endmacro %}
 
 {% macro spark__text_literal(value) -%}
-    {{ dbt.string_literal(dbt.escape_single_quotes(value | replace('\\', '\\\\'))) }}
+    {#- A dollar could begin ${env:…}, which Spark replaces in literals too. -#}
+    {{ dbt.string_literal(dbt.escape_single_quotes(value | replace('\\', '\\\\')) | replace('$', '\\u0024')) }}
 {%- endmacro %}
 
 {# A hook's statement that ends the model with the text of the first row of `query`, if it has any. #}

@@ -30,7 +30,7 @@
         {%- set sql -%}
             insert into {{ this }}
             select {{ columns | join(', ') }}
-            from (select explode(from_json(r'{{ tojson(rows) | replace("'", "\\u0027") }}', 'array<array<string>>')) as given) as rows_given
+            from (select explode(from_json(r'{{ tojson(rows) | replace("'", "\\u0027") | replace("$", "\\u0024") }}', 'array<array<string>>')) as given) as rows_given
         {%- endset -%}
         {%- do adapter.add_query(sql, abridge_sql_log=True) -%}
         {%- do statements.append(sql) -%}

@@ -8,11 +8,11 @@
 {%- endmacro %}
 
 {% macro revenue_contraction(at_start, at_end) -%}
-    case when {{ at_end }} > 0 and {{ at_start }} > {{ at_end }} then {{ at_start }} - {{ at_end }} else 0 end
+    case when {{ at_end }} > 0 and {{ at_start }} > {{ at_end }} then {{ exact_difference(at_start, at_end) }} else 0 end
 {%- endmacro %}
 
 {% macro revenue_expansion(at_start, at_end) -%}
-    case when {{ at_start }} > 0 and {{ at_end }} > {{ at_start }} then {{ at_end }} - {{ at_start }} else 0 end
+    case when {{ at_start }} > 0 and {{ at_end }} > {{ at_start }} then {{ exact_difference(at_end, at_start) }} else 0 end
 {%- endmacro %}
 
 {# Revenue lost of the revenue at the start, in percent; NULL where that is 0. #}

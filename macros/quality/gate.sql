@@ -28,11 +28,19 @@
     )
 {%- endmacro %}
 
-{# A plain table of Spark can't be changed, but a part of it can be replaced. #}
+{#
+    A plain table of Spark can't be changed, only replaced, and not by two at once, not even its partitions. So each
+    input has one of its own, and the ledger is a view of them.
+#}
 {% macro spark__create_staging_ledger() %}
-    create table if not exists {{ staging_ledger() }} (staged_by string, input string)
-    using parquet
-    partitioned by (input)
+    {%- set parts = [] -%}
+    {%- for name in gate_inputs() -%}
+        {%- do run_query(
+            'create table if not exists ' ~ staging_ledger() ~ '_' ~ name ~ ' (input string, staged_by string) using parquet'
+        ) -%}
+        {%- do parts.append('select input, staged_by from ' ~ staging_ledger() ~ '_' ~ name) -%}
+    {%- endfor %}
+    create or replace view {{ staging_ledger() }} as {{ parts | join(' union all ') }}
 {%- endmacro %}
 
 {# Hook at the start of a run that will check the inputs: should it not come to that, no older result looks current. #}
@@ -58,7 +66,7 @@
 {%- endmacro %}
 
 {% macro spark__note_staging(name) -%}
-    insert overwrite table {{ staging_ledger() }} partition (input = '{{ name }}') select '{{ invocation_id }}'
+    insert overwrite table {{ staging_ledger() }}_{{ name }} select '{{ name }}', '{{ invocation_id }}'
 {%- endmacro %}
 
 {# Hook of the models in which Great Expectations runs: tells their Python what only Jinja knows. #}

@@ -174,11 +174,11 @@ class Catalog(Server):
         """Lend an engine of a connection of its own."""
         from pyhive import hive
 
-        from customer_loyalty.spark import SparkEngine
+        from customer_loyalty.spark import SESSION, SparkEngine
 
         port = int(self.env["LOYALTY_SPARK_PORT"])
         # As a reader whose session shows times as they are.
-        in_utc = {"set:hiveconf:spark.sql.session.timeZone": "UTC"}
+        in_utc = {f"set:hiveconf:{name}": value for name, value in SESSION.items()}
         with closing(hive.connect(host="127.0.0.1", port=port, configuration=in_utc)) as con:
             yield SparkEngine(con, "working", None)
 

@@ -70,16 +70,20 @@ EXPRESSIONS = {
     "{{ local_date('evening', 'Europe/Helsinki') }}": date(2025, 3, 30),
     "{{ local_date('evening', 'America/New_York') }}": date(2025, 3, 29),
     "{{ local_date('evening', 'Pacific/Auckland') }}": date(2025, 3, 30),
+    "{{ exact_difference(exact_product('3.0001', '1.0000000001'), exact_product('1', '1')) }}": (
+        Decimal("2.00010000030001")
+    ),
     "{{ is_same('leap_day', 'leap_day') }}": True,
     "{{ is_same('leap_day', 'month_end') }}": False,
     "{{ is_same('leap_day', 'cast(null as date)') }}": False,
     "{{ is_same('blank', 'blank') }}": True,
-    "{{ is_same(\"nullif(blank, blank)\", \"nullif(spaced, spaced)\") }}": True,
+    '{{ is_same("nullif(blank, blank)", "nullif(spaced, spaced)") }}': True,
     "{{ as_double('1') }} / 4": 0.25,
     "{{ exact_product('98765432109876.5432', '149.3512345678') }}": Decimal(
         "14750739218232297.66656221002896"
     ),
     '{{ text_literal("it\'s \\\\ {} ä") }}': "it's \\ {} ä",
+    "{{ text_literal('${env:PATH} $1') }}": "${env:PATH} $1",
     "{{ text_literal(none) }}": None,
     "{{ erfc(as_double('1')) }}": pytest.approx(0.15729921, abs=2e-7),
     "{{ erfc(as_double('40')) }}": pytest.approx(0, abs=2e-7),

@@ -167,6 +167,14 @@ def test_what_a_view_reads_is_not_taken_from_it(built, publish):
     ]
 
 
+def test_what_no_publish_made_stays(built, publish):
+    rows(built, "drop table marts.published_build")
+    before = rows(built, "select * from marts.nps")
+    with pytest.raises(PublishFault, match=r"of what is there .*marts.nps, .*quality.rules"):
+        publish(2)
+    assert rows(built, "select * from marts.nps") == before
+
+
 def waits_to_publish(database: Database) -> bool:
     waiting = "select count(*) as waiting from pg_locks where locktype = 'advisory' and not granted"
     return bool(rows(database, waiting)[0]["waiting"])

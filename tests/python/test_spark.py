@@ -20,6 +20,15 @@ from warehouse import write_csv
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("spark")]
 
 
+def build_id(number: int) -> str:
+    return f"{number:08}-0000-4000-8000-{number:012}"
+
+
+def kept(*numbers: int) -> set[str]:
+    """Return the schemas of such builds."""
+    return {f"published_{build_id(number).replace('-', '_')}" for number in numbers}
+
+
 @pytest.fixture
 def publish(catalog: Catalog) -> Callable[[int], None]:
     """Return a function that publishes marts which all say that they are of such a number."""
@@ -31,7 +40,7 @@ def publish(catalog: Catalog) -> Callable[[int], None]:
 
     def run(number: int) -> None:
         row = {
-            "build_id": ("varchar", f"build-{number}"),
+            "build_id": ("varchar", build_id(number)),
             "published_at": ("timestamp", datetime(2026, 1, 1, number)),
         }
         with catalog.opened() as engine:
@@ -82,8 +91,8 @@ def test_readers_meet_no_error_and_each_mart_whole(catalog, publish):
         finally:
             ended.set()
         assert reading.result() >= {1, 3}
-    assert published(catalog) == ("build-3", 3, 3)
-    assert sets(catalog) == {"published_build_2", "published_build_3"}
+    assert published(catalog) == (build_id(3), 3, 3)
+    assert sets(catalog) == kept(2, 3)
 
 
 def test_a_publish_that_breaks_off(catalog, publish):
@@ -92,15 +101,26 @@ def test_a_publish_that_breaks_off(catalog, publish):
         engine.run("drop table working_quality.rules")
     with pytest.raises(PublishFault, match=r"Nothing was published, because Spark.*rules"):
         publish(2)
-    assert published(catalog) == ("build-1", 1, 1)
-    assert sets(catalog) == {"published_build_1"}
-    # One that was killed before its set was whole: the next one clears it away.
+    assert published(catalog) == (build_id(1), 1, 1)
+    assert sets(catalog) == kept(1)
+    # One that was killed before its set was whole: the next one clears it away, and nothing else.
     with catalog.opened() as engine:
-        engine.run("create schema published_killed")
+        engine.run(f"create schema {kept(2).pop()}")
+        engine.run("create schema published_reports")
         engine.run("create table working_quality.rules using parquet as select 0 as build")
     publish(3)
-    assert published(catalog) == ("build-3", 3, 3)
-    assert sets(catalog) == {"published_build_1", "published_build_3"}
+    assert published(catalog) == (build_id(3), 3, 3)
+    assert sets(catalog) == kept(1, 3) | {"published_reports"}
+
+
+def test_what_no_publish_made_stays(catalog, publish):
+    with catalog.opened() as engine:
+        engine.run("create schema marts")
+        engine.run("create table marts.customers using parquet as select 1 as mine")
+    with pytest.raises(PublishFault, match=r"because of what is there .*: marts.customers. Move"):
+        publish(1)
+    assert catalog.rows("select * from marts.customers") == [{"mine": 1}]
+    assert sets(catalog) == set()
 
 
 def test_load_touches_its_own_tables_only(catalog, tmp_path):
@@ -121,7 +141,7 @@ def test_load_touches_its_own_tables_only(catalog, tmp_path):
         engine.run("create table crm.raw_orders using parquet as select 1 as mine")
     for schema, told in (
         ("crm", "crm.raw_orders: there already, and not made by load"),
-        ("published_x", "raw_schema: published_x is a schema of the marts"),
+        ("Published_x", "raw_schema: published_x is a schema of the marts"),
     ):
         done = catalog.run(tmp_path, *load, "--vars", f'{{"raw_schema": "{schema}"}}')
         assert done.exit_code == 1 and told in done.output, done.output
