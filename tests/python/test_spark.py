@@ -162,3 +162,18 @@ def test_two_at_once_are_kept_apart(spark, tmp_path):
             done = spark.run(tmp_path, "-m", "customer_loyalty", *command)
             assert done.exit_code == 75, done.output
             assert "A build or a load of this checkout works on Spark" in done.output
+
+
+def test_a_session_in_which_numbers_would_be_others_is_refused(spark, tmp_path):
+    # Makes the copy of the project.
+    assert spark.run(tmp_path, "-m", "customer_loyalty", "load").exit_code == 1
+    profiles = tmp_path / "project" / "profiles.yml"
+    right = profiles.read_text()
+    for line, told in (
+        ('spark.sql.ansi.enabled": "true"', "spark.sql.ansi.enabled of the session is false and"),
+        ('spark.sql.session.timeZone": UTC', "spark.sql.session.timeZone of the session is Asia"),
+    ):
+        wrong = line.replace("true", "false").replace(": UTC", ": Asia/Tokyo")
+        profiles.write_text(right.replace(line, wrong))
+        done = spark.build(tmp_path)
+        assert done.exit_code == 1 and told in done.output, done.output

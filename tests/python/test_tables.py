@@ -18,7 +18,9 @@ from click.testing import CliRunner
 from brute_force import MARTS
 from customer_loyalty.cli import main
 from customer_loyalty.contract import INPUTS
+from customer_loyalty.errors import Refusal
 from customer_loyalty.files import land_all
+from customer_loyalty.targets import check_working_schema
 from faults import clean
 from servers import Database, rows
 from test_marts import assert_right, drawn, is_one_source
@@ -286,6 +288,13 @@ def test_duckdb_loads_nothing(tmp_path, monkeypatch):
         assert done.exit_code == 1 and told in done.output, done.output
         assert done.output.count("\n") == 1
     assert not (tmp_path / "x.duckdb").exists()
+
+
+@pytest.mark.parametrize("schema", ["Loyalty", "prod-x", "", "a b", 'x"; drop table y', "a" * 42])
+def test_a_working_schema_that_sql_would_have_to_quote_is_refused(schema):
+    check_working_schema("working_2")
+    with pytest.raises(Refusal, match=r"schema in profiles\.yml must be a name"):
+        check_working_schema(schema)
 
 
 def profiles(folder: Path) -> Path:
