@@ -283,7 +283,9 @@ class SparkEngine(Engine):
             ) from None
         try:
             for target, copy in copies.items():
-                self.run(f"create or replace view {target} as select * from {copy}")
+                # Not "create or replace", which drops the view first: a reader could miss it.
+                verb = "alter" if target in standing else "create"
+                self.run(f"{verb} view {target} as select * from {copy}")
         except ERRORS as error:
             # No PublishFault: some of the views may be of the new build already.
             raise Refusal(f"The publish broke off: {told(error)}") from None

@@ -35,9 +35,9 @@
 {% macro spark__create_staging_ledger() %}
     {%- set parts = [] -%}
     {%- for name in gate_inputs() -%}
-        {%- do run_query(
-            'create table if not exists ' ~ staging_ledger() ~ '_' ~ name ~ ' (input string, staged_by string) using parquet'
-        ) -%}
+        {%- call statement('part') -%}
+    create table if not exists {{ staging_ledger() }}_{{ name }} (input string, staged_by string) using parquet
+        {%- endcall -%}
         {%- do parts.append('select input, staged_by from ' ~ staging_ledger() ~ '_' ~ name) -%}
     {%- endfor %}
     create or replace view {{ staging_ledger() }} as {{ parts | join(' union all ') }}
