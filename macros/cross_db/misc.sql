@@ -55,8 +55,8 @@
 {%- endmacro %}
 
 {#
-    A condition of a join: two values of one kind are the same, NULL and NULL included. By `is not distinct from` PostgreSQL compares
-    every row with every other one; equal arrays, whose NULLs are equal too, it finds by their hashes.
+    A condition of a join: two values of one kind are the same, NULL and NULL included. By `is not distinct from`
+    PostgreSQL compares every row with every other one; equal arrays, whose NULLs are equal too, it finds by their hashes.
 #}
 {% macro is_same(left, right) -%}
     {{ return(adapter.dispatch('is_same', 'customer_loyalty')(left, right)) }}

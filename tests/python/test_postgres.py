@@ -12,7 +12,7 @@ from threading import Event
 
 import pytest
 
-from customer_loyalty.publish import MARTS, QUALITY, Publication
+from customer_loyalty.publish import MARTS, PUBLISHED_ROW, QUALITY, Publication
 from customer_loyalty.published_file import PublishFault
 from servers import Database, rows
 
@@ -64,7 +64,7 @@ def publish(built: Database) -> Callable[..., None]:
                 cursor.execute(f"update working_marts.nps set responses = {number}")
                 cursor.execute(f"update working_marts.customers set orders = {number}")
             types = {name: type_ for name, (type_, _) in row.items()}
-            engine.create_table("published_row", types, [[value for _, value in row.values()]])
+            engine.create_table(PUBLISHED_ROW, types, [[value for _, value in row.values()]])
             engine.publish(Publication(row, "schema marts", 0))
             if commits:
                 con.commit()
