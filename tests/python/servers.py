@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from brute_force import MARTS
 from warehouse import PROJECT, copy_project, environment
 
 
@@ -72,6 +73,15 @@ class Server:
         compiled = self.run(home, "-W", "ignore", *compile_it)
         assert compiled.exit_code == 0, compiled.output
         return self.rows(compiled.output)
+
+    def marts(self) -> dict[str, list[dict]]:
+        """Return every published mart as rows; customers with the ids behind their keys."""
+        keys = self.rows("select customer_key, customer_id from working_inputs.input_customers")
+        ids = {row["customer_key"]: row["customer_id"] for row in keys}
+        found = {mart: self.rows(f"select * from marts.{mart}") for mart in MARTS}
+        for row in found["customers"]:
+            row["customer_id"] = ids[row["customer_key"]]
+        return found
 
     def run(self, home: Path, *arguments: str) -> Ended:
         """Run Python in a copy of the project below home."""
@@ -142,8 +152,15 @@ def postgres() -> Iterator[Database]:
 @pytest.fixture
 def database(postgres: Database) -> Iterator[Database]:
     """Return an empty database, which is gone after the test."""
+    with new_database(postgres, "template0 encoding 'UTF8'") as made:
+        yield made
+
+
+@contextmanager
+def new_database(postgres: Database, template: str) -> Iterator[Database]:
+    """Lend a database that is made of another one, and gone afterwards."""
     name = f"loyalty_test_{secrets.token_hex(6)}"
-    rows(postgres, f"create database {name} template template0 encoding 'UTF8'")
+    rows(postgres, f"create database {name} template {template}")
     try:
         yield Database(postgres.env | {"PGDATABASE": name})
     finally:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from brute_force import MARTS, marts
-from compare import differences
 from customer_loyalty.publish import QUALITY
 from faults import FAULTS, clean, write
 from servers import Server, on_each_engine
-from test_marts import data_folders, drawn, is_one_source
+from test_marts import assert_right, data_folders, drawn, is_one_source
 from warehouse import PROJECT, read_folder, rows_of, run_dbt, write_csv
 from worlds import worlds
 
@@ -28,27 +26,6 @@ FAR_FROM_PLAIN = {
     "reporting_currency": "USD",
     "reporting_time_zone": "America/New_York",
 }
-
-
-def found_on(server: Server) -> dict[str, list[dict]]:
-    """Return every published mart as rows; customers with the ids behind their keys."""
-    ids = {
-        row["customer_key"]: row["customer_id"]
-        for row in server.rows(
-            "select customer_key, customer_id from working_inputs.input_customers"
-        )
-    }
-    found = {mart: server.rows(f"select * from marts.{mart}") for mart in MARTS}
-    for row in found["customers"]:
-        row["customer_id"] = ids[row["customer_key"]]
-    return found
-
-
-def assert_right(server: Server, raw: dict, chosen: dict) -> None:
-    """Hold the marts of raw inputs against their recomputation in plain Python, every cell."""
-    expected, actual = marts(raw, chosen), found_on(server)
-    found = [line for mart in MARTS for line in differences(mart, expected[mart], actual[mart])]
-    assert not found, "\n".join(["the marts are wrong", *found])
 
 
 def without_the_run(rows: list[dict]) -> list[str]:
@@ -72,7 +49,7 @@ def test_the_demo_and_the_unit_tests(server, tmp_path, demo_build):
     """The unit tests are of every formula, and so of every macro that differs between engines."""
     built = server.build(tmp_path)
     assert built.exit_code == 0, built.output
-    assert_right(server, read_folder(PROJECT / "seeds"), {"default_source": "demo"})
+    assert_right(server.marts(), read_folder(PROJECT / "seeds"), {"default_source": "demo"})
     assert_same_gate(server, "quality", demo_build.published)
     tested = server.dbt(tmp_path, "test", "--select", "test_type:unit")
     assert tested.exit_code == 0, tested.output
@@ -94,13 +71,13 @@ def test_a_random_world_and_then_nothing(server, tmp_path, random_seed):
     assert loaded.exit_code == 0, loaded.output
     built = server.build(tmp_path, vars=FAR_FROM_PLAIN | {"sources": ["tables"]})
     assert built.exit_code == 0, built.output
-    assert_right(server, raw, FAR_FROM_PLAIN | {"default_source": "tables"})
+    assert_right(server.marts(), raw, FAR_FROM_PLAIN | {"default_source": "tables"})
 
     write_csv(tmp_path / "empty", {name: [] for name in clean()})
     chosen = {"raw_data": str(tmp_path / "empty"), "allow_empty_inputs": True}
     built = server.build(tmp_path, vars=chosen)
     assert built.exit_code == 0, built.output
-    assert not any(found_on(server).values())
+    assert not any(server.marts().values())
 
 
 @on_each_engine
@@ -147,7 +124,7 @@ def test_a_data_folder(server, tmp_path, folder):
         }
     built = server.build(tmp_path, vars=chosen)
     assert built.exit_code == 0, built.output
-    assert_right(server, raw, chosen)
+    assert_right(server.marts(), raw, chosen)
 
 
 @on_each_engine

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from threading import Event
 
 import pytest
 
 from customer_loyalty.publish import MARTS, PUBLISHED_ROW, QUALITY, Publication
 from customer_loyalty.published_file import PublishFault
-from servers import Database, rows
+from servers import Database, new_database, rows
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("postgres")]
 
@@ -28,26 +26,17 @@ PUBLISHING = "customer_loyalty publish"
 @pytest.fixture(scope="module")
 def demo(postgres: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """Return a database in which the demo was built once."""
-    name = f"loyalty_test_{secrets.token_hex(6)}"
-    rows(postgres, f"create database {name} template template0 encoding 'UTF8'")
-    database = Database(postgres.env | {"PGDATABASE": name})
-    try:
+    with new_database(postgres, "template0 encoding 'UTF8'") as database:
         built = database.build(tmp_path_factory.mktemp("demo"))
         assert built.exit_code == 0, built.output
         yield database
-    finally:
-        rows(postgres, f"drop database {name} with (force)")
 
 
 @pytest.fixture
 def built(postgres: Database, demo: Database) -> Iterator[Database]:
     """Return a copy of it."""
-    name = f"loyalty_test_{secrets.token_hex(6)}"
-    rows(postgres, f"create database {name} template {demo.env['PGDATABASE']}")
-    try:
-        yield replace(demo, env=demo.env | {"PGDATABASE": name})
-    finally:
-        rows(postgres, f"drop database {name} with (force)")
+    with new_database(postgres, demo.env["PGDATABASE"]) as copy:
+        yield copy
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
-from brute_force import MARTS
 from customer_loyalty.cli import main
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.errors import Refusal
@@ -306,15 +305,6 @@ def profiles(folder: Path) -> Path:
 # --- on PostgreSQL ---------------------------------------------------------------------------
 
 
-def postgres_marts(database: Database) -> dict[str, list[dict]]:
-    found = {mart: rows(database, f"select * from marts.{mart}") for mart in MARTS}
-    keys = rows(database, "select customer_key, customer_id from working_inputs.input_customers")
-    ids = {row["customer_key"]: row["customer_id"] for row in keys}
-    for row in found["customers"]:
-        row["customer_id"] = ids[row["customer_key"]]
-    return found
-
-
 def vars_of(**vars: object) -> tuple[str, str]:
     return "--vars", json.dumps(TABLES | vars)
 
@@ -334,7 +324,7 @@ def test_postgres_reads_tables_of_types_whatever_its_session_is(database, tmp_pa
     rows(database, "create materialized view shop.raw_orders as select * from shop.orders")
     built = database.run(tmp_path, "-m", "customer_loyalty", "build", *vars_of())
     assert built.exit_code == 0, built.output
-    assert_right(postgres_marts(database), world, {"default_source": "tables"})
+    assert_right(database.marts(), world, {"default_source": "tables"})
     # What read a table keeps nobody from dropping it.
     rows(database, "drop materialized view shop.raw_orders")
 
@@ -394,7 +384,7 @@ def test_files_are_loaded_as_they_are_landed_and_built(database, load, tmp_path)
 
     built = database.run(tmp_path, "-m", "customer_loyalty", "build", *vars_of())
     assert built.exit_code == 0, built.output
-    assert_right(postgres_marts(database), raw, {"default_source": "tables"})
+    assert_right(database.marts(), raw, {"default_source": "tables"})
     origin = "select distinct _source_file from working_staging.staged_orders"
     assert rows(database, origin) == [{"_source_file": "raw_orders.csv"}]
 
