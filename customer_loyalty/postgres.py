@@ -185,6 +185,12 @@ class PostgresTarget(Target):
     def __init__(self, name: str | None, credentials: Any) -> None:
         super().__init__(name)
         check_working_schema(credentials.schema)
+        # libpq takes a search_path in place of the options in which building sets the date style.
+        if credentials.search_path:
+            raise Refusal(
+                "profiles.yml sets search_path, which would let the server's date style into the"
+                " build. Take it out: every table is named with its schema."
+            )
         self.credentials = credentials
 
     @property

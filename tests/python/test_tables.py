@@ -296,6 +296,31 @@ def test_a_working_schema_that_sql_would_have_to_quote_is_refused(schema):
         check_working_schema(schema)
 
 
+@pytest.mark.engines
+@pytest.mark.parametrize(
+    ("target", "setting", "told"),
+    [
+        ("postgres", "search_path: shop", "profiles.yml sets search_path"),
+        ("spark", "use_ssl: true", "no TLS; profiles.yml says thrift and use_ssl"),
+    ],
+)
+@pytest.mark.parametrize("command", ["build", "load"])
+def test_a_profile_that_a_build_can_not_keep_to_is_refused(
+    tmp_path, monkeypatch, target, setting, told, command
+):
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setenv("DBT_PROFILES_DIR", str(profiles(tmp_path)))
+    profile = tmp_path / "profiles.yml"
+    engine = f"type: {target}\n"
+    profile.write_text(profile.read_text().replace(engine, f"{engine}      {setting}\n"))
+    options = ["--raw-data", "anywhere", "--vars", '{"raw_schema": "shop"}']
+    done = CliRunner().invoke(
+        main, [command, "--target", target, *(options if command == "load" else [])]
+    )
+    assert done.exit_code == 1 and told in done.output, done.output
+    assert done.output.count("\n") == 1
+
+
 def profiles(folder: Path) -> Path:
     """Return a folder with the profiles of the example."""
     shutil.copy(PROJECT / "profiles.example.yml", folder / "profiles.yml")
