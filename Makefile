@@ -64,6 +64,7 @@ lint: lint-python lint-yaml lint-seeds lint-sql ## SQL, Python, YAML and seeds a
 lint-python: $(VENV)/.dev
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy --no-error-summary
 
 .PHONY: lint-yaml
 lint-yaml: $(VENV)/.dev
@@ -71,7 +72,7 @@ lint-yaml: $(VENV)/.dev
 
 .PHONY: lint-seeds
 lint-seeds: $(VENV)/.dev
-	@$(BIN)/python scripts/generate_demo_seeds.py --check
+	@$(BIN)/python tools/generate_demo_seeds.py --check
 
 .PHONY: lint-sql
 lint-sql: $(VENV)/.dev profiles.yml
@@ -101,11 +102,11 @@ rollback: $(VENV)/.runtime ## put the build before back: make rollback [BUILD=id
 
 .PHONY: spark-up
 spark-up: $(VENV)/.spark ## start Spark on this machine, in warehouse/spark: a master, two workers, and where dbt connects
-	@$(BIN)/python -m customer_loyalty spark-up --relative-to "$$CALLER"
+	@$(BIN)/python tools/spark_cluster.py --relative-to "$$CALLER" up
 
 .PHONY: spark-down
 spark-down: $(VENV)/.spark ## end Spark, every process of it; its tables stay
-	@$(BIN)/python -m customer_loyalty spark-down --relative-to "$$CALLER"
+	@$(BIN)/python tools/spark_cluster.py --relative-to "$$CALLER" down
 
 .PHONY: hooks
 hooks: $(VENV)/.dev ## let git run the linters on what you commit
@@ -113,7 +114,7 @@ hooks: $(VENV)/.dev ## let git run the linters on what you commit
 
 .PHONY: seeds
 seeds: ## write the demo shop's seeds anew
-	$(PYTHON) scripts/generate_demo_seeds.py
+	$(PYTHON) tools/generate_demo_seeds.py
 
 .PHONY: clean
 clean: ## remove target and logs; the databases stay, for the history of customers can't be built again

@@ -6,26 +6,27 @@ import json
 import os
 import re
 import shlex
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
 import duckdb
 import yaml
 
-from customer_loyalty.data_docs import latest_check, render
+from customer_loyalty.engine import Target
+from customer_loyalty.engines.choose import choose_target
+from customer_loyalty.engines.duckdb import WAREHOUSE
+from customer_loyalty.engines.plugin import seconds_to_wait
 from customer_loyalty.errors import InUse, Refusal
-from customer_loyalty.files import land_all
-from customer_loyalty.published_file import PUBLISHED, kept_builds, last_build, roll_back
-from customer_loyalty.summary import summarise
-from customer_loyalty.targets import WAREHOUSE, DuckDBTarget, Target, target_of
+from customer_loyalty.gate.page import latest_check, render
+from customer_loyalty.inputs.files import land_all
+from customer_loyalty.publish.database_file import PUBLISHED, kept_builds, last_build, roll_back
+from customer_loyalty.publish.summary import summarise
 
 relative_to_option = click.option(
     "--relative-to",
@@ -67,8 +68,6 @@ def build(raw_data: str, vars_json: str, target_name: str, wait: str, relative_t
     Exits as dbt does: 0 means published, 1 a closed gate, a failed test or a refusal, 2 that dbt
     could not run; and 75, before anything was done, where the working database is in use.
     """
-    from customer_loyalty.plugin import seconds_to_wait
-
     check_project()
     variables = read_vars(raw_data, vars_json, relative_to)
     os.environ["LOYALTY_WAIT"] = wait
@@ -102,8 +101,6 @@ def load(raw_data: str, vars_json: str, target_name: str, wait: str, relative_to
     Exits with 1 where a file or a table is refused, and 75 while somebody builds; nothing is
     changed then.
     """
-    from customer_loyalty.plugin import seconds_to_wait
-
     check_project()
     variables = read_vars(raw_data, vars_json, relative_to)
     os.environ["LOYALTY_WAIT"] = wait
@@ -145,15 +142,20 @@ def check_project() -> None:
         raise click.ClickException(f"{Path.cwd()} is no dbt project: change to the checkout first.")
 
 
+class TryAgainLater(click.ClickException):
+    """Something is in use now, and will be free later."""
+
+    exit_code = os.EX_TEMPFAIL
+
+
 @contextmanager
 def refusals_in_a_line() -> Iterator[None]:
     """Turn refusals into click's own, which ends the command with 1, or 75 to try again later."""
     try:
         yield
-    except (Refusal, RuntimeError) as error:
-        refusal = click.ClickException(str(error))
-        refusal.exit_code = os.EX_TEMPFAIL if isinstance(error, InUse) else 1
-        raise refusal from None
+    except Refusal as error:
+        kind = TryAgainLater if isinstance(error, InUse) else click.ClickException
+        raise kind(str(error)) from None
 
 
 def find_target(name: str, relative_to: Path) -> Target:
@@ -165,7 +167,9 @@ def find_target(name: str, relative_to: Path) -> Target:
         os.environ[variable] = database(variable, default, relative_to)
     if given := os.environ.get("LOYALTY_SPARK"):
         os.environ["LOYALTY_SPARK"] = str(absolute(given, relative_to))
-    return target_of(name or None, os.environ["LOYALTY_WAREHOUSE"], os.environ["LOYALTY_PUBLISHED"])
+    return choose_target(
+        name or None, os.environ["LOYALTY_WAREHOUSE"], os.environ["LOYALTY_PUBLISHED"]
+    )
 
 
 def run_dbt(*arguments: str) -> int:
@@ -204,7 +208,7 @@ def published_file(relative_to: Path, target_name: str = "") -> Path:
 
     Raises ClickException where the target is not of DuckDB.
     """
-    if target_name and not isinstance(find_target(target_name, relative_to), DuckDBTarget):
+    if target_name and not find_target(target_name, relative_to).keeps_files:
         raise click.ClickException(
             f"Earlier builds can be listed and put back on DuckDB only, not on {target_name}."
         )
@@ -276,56 +280,6 @@ def builds(target_name: str, relative_to: Path) -> None:
         raise click.ClickException(f"{target}: nothing was published here yet.")
     for published_at, id_, path in listed:
         click.echo(f"{id_}  {published_at} UTC  {path}")
-
-
-@main.command("spark-up")
-@relative_to_option
-def spark_up(relative_to: Path) -> None:
-    """Start Spark on this machine: a master, two workers, and the Thrift server for dbt.
-
-    All of it is in one folder, LOYALTY_SPARK, and on 127.0.0.1 only. Ports: LOYALTY_SPARK_PORT of
-    the Thrift server, LOYALTY_SPARK_MASTER_PORT of the master.
-    """
-    spark, folder = spark_in(relative_to)
-    # Whoever ends it on the way, a scheduler's timeout for one, ends what it started too.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        cluster, is_new = spark.up(folder, tell=click.echo)
-    except (Refusal, OSError) as error:
-        raise click.ClickException(str(error)) from None
-    click.echo(
-        f"Spark is up{'' if is_new else ' already'}: Thrift at {cluster.thrift_host}:"
-        f"{cluster.thrift_port}, {len(cluster.workers)} workers of {cluster.master}, all in"
-        f" {folder}. To end it: make spark-down"
-    )
-
-
-@main.command("spark-down")
-@relative_to_option
-def spark_down(relative_to: Path) -> None:
-    """End Spark, every process of it; the tables in its folder, LOYALTY_SPARK, stay."""
-    spark, folder = spark_in(relative_to)
-    try:
-        ended = spark.down(folder)
-    except (Refusal, OSError) as error:
-        raise click.ClickException(str(error)) from None
-    click.echo(
-        f"Spark is down: {ended} processes ended."
-        if ended
-        else f"Nothing to end: no Spark runs in {folder}."
-    )
-
-
-def spark_in(relative_to: Path) -> tuple[ModuleType, Path]:
-    """What starts and ends Spark, and the folder of it. Raises ClickException."""
-    try:
-        from customer_loyalty import spark_cluster
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"Spark is not installed ({error}): make spark-up installs it, as does"
-            " pip install 'customer-loyalty[spark]'"
-        ) from None
-    return spark_cluster, Path(database("LOYALTY_SPARK", spark_cluster.FOLDER, relative_to))
 
 
 @main.command()

@@ -1,49 +1,71 @@
-"""The input contract: which inputs there are, and their columns."""
+"""The input contract, as its YAML file states it: which inputs there are, and their columns."""
 
 from __future__ import annotations
 
-INPUTS: dict[str, tuple[str, ...]] = {
-    "raw_customers": (
-        "customer_id",
-        "signed_up_at",
-        "email",
-        "full_name",
-        "country_code",
-        "language_code",
-        "acquisition_channel",
-    ),
-    "raw_orders": (
-        "order_id",
-        "customer_id",
-        "ordered_at",
-        "status",
-        "currency_code",
-        "amount",
-        "refunded_amount",
-    ),
-    "raw_surveys": (
-        "response_id",
-        "customer_id",
-        "survey_type",
-        "responded_at",
-        "score",
-        "scale_min",
-        "scale_max",
-        "channel",
-        "language_code",
-        "comment",
-    ),
-    "raw_exchange_rates": ("currency_code", "rate_date", "rate_to_reporting"),
-    "raw_subscriptions": (
-        "subscription_id",
-        "customer_id",
-        "started_on",
-        "ended_on",
-        "monthly_amount",
-        "currency_code",
-    ),
-}
-"""Columns of each input, by its name in a folder of files."""
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-REQUIRED: frozenset[str] = frozenset({"raw_customers", "raw_orders"})
-"""Inputs that must be there; the others are empty where they are missing."""
+import yaml
+
+FILE = Path(__file__).parent.parent / "models" / "raw" / "_raw__contract.yml"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of an input. type: that after staging. is_key: part of what names a row."""
+
+    name: str
+    type: str
+    description: str
+    is_key: bool
+    may_be_empty: bool
+    is_personal: bool
+
+
+@dataclass(frozen=True)
+class Input:
+    """One of the inputs. is_required: whether it must be there; otherwise it may be missing."""
+
+    name: str
+    is_required: bool
+    columns: tuple[Column, ...]
+
+
+def read(text: str) -> dict[str, Input]:
+    """The inputs that the text of the contract file describes, by name."""
+    [source] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))["sources"]
+    return {table["name"]: _input(table) for table in source["tables"]}
+
+
+def _input(table: dict[str, Any]) -> Input:
+    columns = []
+    for column in table["columns"]:
+        meta = column.get("config", {}).get("meta", {})
+        columns.append(
+            Column(
+                name=column["name"],
+                type=column["data_type"],
+                description=column["description"],
+                is_key=meta.get("key", False),
+                may_be_empty=meta.get("may_be_empty", False),
+                is_personal=meta.get("personal", False),
+            )
+        )
+    return Input(table["name"], table["config"]["meta"]["required"], tuple(columns))
+
+
+CONTRACT = read(FILE.read_text("utf-8"))
+"""Every input by its name."""
+
+INPUTS = {name: tuple(column.name for column in one.columns) for name, one in CONTRACT.items()}
+"""The columns of each input."""
+
+KEYS = {
+    name: tuple(column.name for column in one.columns if column.is_key)
+    for name, one in CONTRACT.items()
+}
+"""The columns that name a row of each input, within its source system."""
+
+REQUIRED = frozenset(name for name, one in CONTRACT.items() if one.is_required)
+"""The inputs that must be there; the others are empty where they are missing."""

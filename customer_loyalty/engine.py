@@ -1,30 +1,87 @@
-"""The database of a build as the Python of this project sees it: what differs between engines."""
+"""What the gate and the publish need of a database, and what differs between engines."""
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
-from customer_loyalty import published_file
-
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+    from duckdb import DuckDBPyRelation
 
-    from customer_loyalty.judge import Judge
-    from customer_loyalty.publish import Publication
+Record = dict[str, Any]
+"""A row by column name."""
+
+Row = tuple[Any, ...]
+
+Rule = Mapping[str, Any]
+"""A rule of a suite, as ``gate.rules.load_suite`` returns it."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What to publish, and where.
+
+    row: the row of ``published_build``, type and value by column. sources: the table that each
+    published table is copied from; that of ``marts.published_build`` holds the row. place: as
+    ``Engine.last_build`` takes it. keep: how many earlier builds stay.
+    """
+
+    row: Mapping[str, tuple[str, Any]]
+    sources: Mapping[str, str]
+    place: str
+    keep: int
+
+
+class Judge(ABC):
+    """One table under test by Great Expectations."""
+
+    @abstractmethod
+    def passes(self, rules: Sequence[Rule], parameters: Mapping[str, Any]) -> dict[str, bool]:
+        """Whether the table keeps each rule, by rule id.
+
+        Raises GateError where a rule can't be evaluated.
+        """
+
+    @abstractmethod
+    def details(
+        self, rules: Sequence[Rule], parameters: Mapping[str, Any]
+    ) -> dict[str, Mapping[str, Any]]:
+        """How many rows break each rule, or what was observed. Raises GateError."""
+
+    @abstractmethod
+    def first_rows_that_break(
+        self,
+        rule: Rule,
+        parameters: Mapping[str, Any],
+        columns: Sequence[str],
+        order_by: Sequence[str],
+        limit: int,
+    ) -> list[Row]:
+        """Some of the rows that break a rule. Raises GateError for a rule on the whole input."""
+
+    @abstractmethod
+    def keep_rows_that_break(
+        self,
+        rule: Rule,
+        parameters: Mapping[str, Any],
+        table: str,
+        columns: Mapping[str, str],
+        constants: Mapping[str, str | None],
+    ) -> None:
+        """Insert the rows that break a rule into a table made by ``Engine.create_table``.
+
+        columns: the column of the judged rows for each column of the table. constants: values that
+        are the same in every row. Raises GateError for a rule on the whole input.
+        """
 
 
 class Engine(ABC):
-    """A database that is open already: the connection, and its transaction, belong to dbt.
+    """An open database. The connection and its transaction belong to dbt.
 
-    Types of columns are those that all engines know: varchar, bigint, boolean, date, timestamp.
+    Column types are those that all engines know: varchar, bigint, boolean, date, timestamp.
     """
 
     Error: type[Exception]
@@ -32,42 +89,42 @@ class Engine(ABC):
 
     @abstractmethod
     def schema(self, room: str) -> str:
-        """The schema of a room, such as quality."""
+        """The schema of a folder of models, such as quality."""
 
     @abstractmethod
-    def records(self, sql: str) -> list[dict[str, Any]]:
+    def records(self, sql: str) -> list[Record]:
         """The rows of a query, by column name."""
 
     @abstractmethod
     def create_table(
         self, name: str, columns: Mapping[str, str], rows: Iterable[Sequence[Any]] = ()
     ) -> None:
-        """Make a table of this connection alone, in the place of one of that name."""
+        """Create or replace a table that only this connection sees."""
 
     @abstractmethod
-    def made_of(self, name: str) -> Any:
-        """What a dbt Python model returns that is to be made of such a table."""
+    def model_from(self, name: str) -> Any:
+        """What a dbt Python model returns to be made from a table of this connection."""
 
     @abstractmethod
     def land(self, raw_data: str, name: str) -> Any:
-        """What a dbt Python model returns that is to be made of an input's files.
+        """What a dbt Python model returns to be made from the files of an input.
 
-        Raises FileFault, see ``files.land``.
+        Raises FileFault, see ``inputs.files.land``.
         """
 
     @abstractmethod
     def judges(self) -> AbstractContextManager[Callable[[str], Judge]]:
-        """While it lasts, yields a function that makes the Judge of a table, ``schema.table``."""
+        """Yields a function that makes the Judge of a table, ``schema.table``."""
 
     @abstractmethod
     def interrupt(self) -> None:
-        """End the statement that runs, from another thread."""
+        """Cancel the running statement, from another thread."""
 
     @abstractmethod
-    def last_build(self, place: str) -> dict[str, Any] | None:
-        """The row of the published ``published_build``; None where there is none that can be read.
+    def last_build(self, place: str) -> Record | None:
+        """The row of the published ``published_build``; None where none can be read.
 
-        place: where the marts are published, as the hooks of the models tell it.
+        place: where the marts are published, as the models' hooks pass it.
         """
 
     @abstractmethod
@@ -76,84 +133,81 @@ class Engine(ABC):
 
     @abstractmethod
     def has_table(self, room: str, name: str) -> bool:
-        """Whether a room has a table of that name."""
+        """Whether the schema of a folder of models has a table of that name."""
 
-    def rows(self, sql: str) -> list[tuple]:
+    def rows(self, sql: str) -> list[Row]:
         """The rows of a query."""
         return [tuple(record.values()) for record in self.records(sql)]
 
+    def pairs(self, sql: str) -> dict[Any, Any]:
+        """The rows of a query of two columns, the second by the first."""
+        return {key: value for key, value in self.rows(sql)}
+
     def value(self, sql: str) -> Any:
-        """The one value of a query."""
+        """The only value of a query."""
         return self.rows(sql)[0][0]
 
     def table(self, room: str, name: str) -> str:
-        """A table of a room, as SQL names it."""
+        """The full name of a table in the schema of a folder of models."""
         return f"{self.schema(room)}.{name}"
 
 
-def engine_of(session: Any) -> Engine:
-    """The engine of what dbt hands to a Python model: dbt-duckdb its connection."""
-    return session if isinstance(session, Engine) else DuckDBEngine(session)
+class Target(ABC):
+    """A target of profiles.yml: where a build works and publishes.
 
+    name: its name there, None for the default target.
+    """
 
-class DuckDBEngine(Engine):
-    """A file: the working database, or the published one."""
+    def __init__(self, name: str | None) -> None:
+        self.name = name
 
-    Error = duckdb.Error
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where the marts are published, in words."""
 
-    def __init__(self, con: DuckDBPyConnection) -> None:
-        self.con = con
+    @property
+    @abstractmethod
+    def workplace(self) -> str:
+        """Where a build works, in words."""
 
-    def schema(self, room: str) -> str:
-        return room
+    @property
+    def keeps_files(self) -> bool:
+        """Whether earlier builds are kept as files that can be listed and restored."""
+        return False
 
-    def records(self, sql: str) -> list[dict[str, Any]]:
-        found = self.con.execute(sql)
-        columns = [column[0] for column in found.description]
-        return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+    @abstractmethod
+    def building(self, wait: float) -> AbstractContextManager[None]:
+        """Prepare dbt to build, and keep other builds away until the end.
 
-    def create_table(
-        self, name: str, columns: Mapping[str, str], rows: Iterable[Sequence[Any]] = ()
-    ) -> None:
-        typed = ", ".join(f"{column} {type_}" for column, type_ in columns.items())
-        self.con.execute(f"create or replace temp table {name} ({typed})")
-        if rows := list(rows):
-            marks = ", ".join("?" * len(columns))
-            self.con.executemany(f"insert into {name} values ({marks})", rows)
+        wait: seconds to wait for another build. Raises InUse after that, and Refusal where nothing
+        can be built or published at all.
+        """
 
-    def made_of(self, name: str) -> DuckDBPyRelation:
-        return self.con.query(f"select * from {name}")
+    @abstractmethod
+    def load(
+        self, schema: str, land: Callable[[], Mapping[str, DuckDBPyRelation]], wait: float
+    ) -> dict[str, int]:
+        """Replace the rows of the raw tables of a schema with those of files, all or none.
 
-    def has_table(self, room: str, name: str) -> bool:
-        found = f"from duckdb_tables() where schema_name = '{room}' and table_name = '{name}'"
-        return bool(self.rows(found))
+        land: reads the files, by input; called once it is clear that this target takes them. wait:
+        as in ``building``. Returns the number of rows of each table. Raises InUse, and Refusal
+        where files or tables are not as they must be.
+        """
 
-    def land(self, raw_data: str, name: str) -> DuckDBPyRelation:
-        from customer_loyalty.files import land
+    @abstractmethod
+    def published(self) -> AbstractContextManager[Engine]:
+        """Open what is published: the schemas marts and quality."""
 
-        return land(self.con, raw_data, name)
+    @abstractmethod
+    def working(self) -> AbstractContextManager[Engine]:
+        """Open what is being worked on. Raises Refusal where it can't be read."""
 
-    def judges(self) -> AbstractContextManager[Callable[[str], Judge]]:
-        from customer_loyalty.dialect import open_connection
-        from customer_loyalty.judge import sql_judges
+    @abstractmethod
+    def query_command(self, sql: str) -> str:
+        """A shell command that runs a query on what is published."""
 
-        return sql_judges(open_connection(self.con))
-
-    def interrupt(self) -> None:
-        self.con.interrupt()
-
-    def last_build(self, place: str) -> dict[str, Any] | None:
-        return published_file.last_build(Path(place))
-
-    def publish(self, publication: Publication) -> None:
-        from customer_loyalty.publish import write_marts
-
-        working = self.value(
-            "select path from duckdb_databases() where database_name = current_database()"
-        )
-        published_file.replace_file(
-            Path(os.path.realpath(publication.place)),
-            partial(write_marts, self.con, publication.row),
-            publication.keep,
-            Path(os.path.realpath(working)),
-        )
+    def last_build(self) -> Record | None:
+        """The row of ``published_build``; None where none can be read."""
+        with self.published() as engine:
+            return engine.last_build(self.place)

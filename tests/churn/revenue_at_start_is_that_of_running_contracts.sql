@@ -44,7 +44,7 @@ rate_days as (
 
 exchange_rates as (
 
-    select * from {{ ref('input_exchange_rates') }}
+    select * from {{ ref('clean_exchange_rates') }}
 
 ),
 

@@ -20,7 +20,7 @@ customers as (
 inputs as (
 
     select count(*) as customers
-    from {{ ref('input_customers') }}
+    from {{ ref('clean_customers') }}
     -- with nothing to see there is no day to see it from, and no mart has rows
     where exists (select 1 from {{ ref('int_as_of') }})
 

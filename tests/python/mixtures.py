@@ -17,8 +17,8 @@ from fractions import Fraction
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from customer_loyalty import gate
 from customer_loyalty.contract import INPUTS
+from customer_loyalty.gate import check as gate
 from faults import FAULTS, Fault
 from verdict import READERS, RESERVED, RULES, Inputs, Row, calendar_date, known, timestamp
 from worlds import random_world

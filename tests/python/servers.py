@@ -76,7 +76,7 @@ class Server:
 
     def marts(self) -> dict[str, list[dict]]:
         """Return every published mart as rows; customers with the ids behind their keys."""
-        keys = self.rows("select customer_key, customer_id from working_inputs.input_customers")
+        keys = self.rows("select customer_key, customer_id from working_clean.clean_customers")
         ids = {row["customer_key"]: row["customer_id"] for row in keys}
         found = {mart: self.rows(f"select * from marts.{mart}") for mart in MARTS}
         for row in found["customers"]:
@@ -191,7 +191,7 @@ class Catalog(Server):
         """Lend an engine of a connection of its own."""
         from pyhive import hive
 
-        from customer_loyalty.spark import SESSION, SparkEngine
+        from customer_loyalty.engines.spark import SESSION, SparkEngine
 
         port = int(self.env["LOYALTY_SPARK_PORT"])
         # As a reader whose session shows times as they are.
@@ -205,8 +205,11 @@ class Catalog(Server):
     def dbt(self, home: Path, *arguments: str) -> Ended:
         """Run a dbt command in a process in which PyHive is mended as a build does it."""
         code = (
-            "import sys; from customer_loyalty import cli, spark;"
-            " spark.run_python_models_here(None); sys.exit(cli.run_dbt(*sys.argv[1:]))"
+            "import sys\n"
+            "from customer_loyalty import cli\n"
+            "from customer_loyalty.engines import spark\n"
+            "spark.run_python_models_here(None)\n"
+            "sys.exit(cli.run_dbt(*sys.argv[1:]))"
         )
         return self.run(home, "-c", code, *arguments)
 
@@ -215,7 +218,7 @@ class Catalog(Server):
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
     """Return the catalog of a cluster, which ends with the tests."""
     pytest.importorskip("pyspark")
-    from customer_loyalty import spark_cluster
+    import spark_cluster
 
     folder = tmp_path_factory.mktemp("a cluster")
     env = {

@@ -26,8 +26,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from customer_loyalty.publish import MARTS
-from customer_loyalty.published_file import BUILD_ID
+from customer_loyalty.publish.database_file import BUILD_ID
+from customer_loyalty.publish.publication import MARTS
 from faults import clean
 from test_gate import write
 from warehouse import dbt_command

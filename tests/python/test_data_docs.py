@@ -15,16 +15,17 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
-from customer_loyalty import gate
 from customer_loyalty.cli import main
 from customer_loyalty.contract import INPUTS
-from customer_loyalty.data_docs import latest_check, render
-from customer_loyalty.targets import DuckDBTarget
+from customer_loyalty.engines.duckdb import DuckDBTarget
+from customer_loyalty.gate import check as gate
+from customer_loyalty.gate.page import latest_check, render
+from customer_loyalty.gate.results import LEDGER, RESULT_COLUMNS, Result
 from faults import clean
 from test_gate import write
 
 RESULTS = "quality.gx_validation_results"
-LEDGER = f"quality.{gate.LEDGER}"
+LEDGER = f"quality.{LEDGER}"
 RUN = "0b3a4d0e-5d0c-4a63-9a50-3d2b6c1f7e11"
 STAGED_BY = "the run that staged"
 VOID = {"meta", "input", "wbr", "br", "hr", "link", "img"}
@@ -77,10 +78,10 @@ class Page(HTMLParser):
         return [given[attribute] or "" for _, given in self.elements if attribute in given]
 
 
-def results(**changes: dict) -> list[gate.Result]:
+def results(**changes: dict) -> list[Result]:
     """The results of every rule there is, kept but for those that are named."""
     found = [
-        gate.Result(
+        Result(
             run_id=RUN,
             checked_at=datetime(2025, 6, 1, 12, 30, 5),
             input=name,
@@ -104,7 +105,7 @@ def results(**changes: dict) -> list[gate.Result]:
 
 
 def warehouse(
-    folder: Path, found: list[gate.Result], *more: str, orders: tuple[int, int, int] = (0, 0, 40)
+    folder: Path, found: list[Result], *more: str, orders: tuple[int, int, int] = (0, 0, 40)
 ) -> str:
     """A working database with the gate's tables alone.
 
@@ -115,10 +116,10 @@ def warehouse(
     path.unlink(missing_ok=True)
     with duckdb.connect(str(path)) as con:
         con.execute("create schema quality")
-        typed = ", ".join(map(" ".join, gate.RESULT_COLUMNS.items()))
+        typed = ", ".join(map(" ".join, RESULT_COLUMNS.items()))
         con.execute(f"create table {RESULTS} ({typed})")
         con.executemany(
-            f"insert into {RESULTS} values ({', '.join('?' * len(fields(gate.Result)))})",
+            f"insert into {RESULTS} values ({', '.join('?' * len(fields(Result)))})",
             [astuple(result) for result in found],
         )
         con.execute(f"create table {LEDGER} as select distinct input, staged_by from {RESULTS}")

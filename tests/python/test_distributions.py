@@ -10,7 +10,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from customer_loyalty.rules import load_suite
+from customer_loyalty.gate.rules import load_suite
 from test_faults import upper_floors
 from test_gate import RUN
 from warehouse import open_marts, rows_of

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from customer_loyalty.cli import read_vars, show
-from customer_loyalty.publish import MARTS
+from customer_loyalty.publish.publication import MARTS
 from warehouse import PROJECT, open_marts, read_folder
 
 PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")])

@@ -19,8 +19,11 @@ import yaml
 
 from brute_force import MARTS, marts
 from compare import differences
-from customer_loyalty import gate
 from customer_loyalty.contract import INPUTS
+from customer_loyalty.engines.duckdb import DuckDBEngine
+from customer_loyalty.gate import check as gate
+from customer_loyalty.gate import examples
+from customer_loyalty.gate.results import Result
 from mixtures import CLOCKS, KINDS, SHARES, Mixture, mixture, run_of
 from test_faults import upper_floors
 from test_marts import SESSION_TIME_ZONES, drawn
@@ -116,7 +119,7 @@ def judged_otherwise(con, said: Verdict) -> list[str]:
         lines += unlike(rule, expected, results[rule])
         shown = results[rule]["examples"] or ""
         places = [(file, int(row)) for file, row in re.findall(r"\((\S+) row (\d+)", shown)]
-        first = one.rows[: gate.EXAMPLES]
+        first = one.rows[: examples.EXAMPLES]
         if places != [row.place for row in first]:
             lines.append(f"{rule}: shown {places}, expected {[row.place for row in first]}")
         for row in first:
@@ -132,15 +135,15 @@ def accused_otherwise(con, made: Mixture, said: Verdict, figures: Figures) -> li
     """Which rows break which rules, and which follow their customer."""
     follow = {(FOLLOWS, row.place) for row, reasons in said.left_out.items() if FOLLOWS in reasons}
     expected = {(rule, row.place) for rule, one in said.rules.items() for row in one.rows} | follow
-    names = ", ".join(one.name for one in fields(gate.Result))
+    names = ", ".join(one.name for one in fields(Result))
     results = rows_of(con, f"select {names} from quality.gx_validation_results where not success")
     # What the gate does for rules of action quarantine only is done here for the others.
     failed = [
-        gate.Result(**one | {"action": "quarantine"})
+        Result(**one | {"action": "quarantine"})
         for one in results
         if one["unexpected_count"] and one["action"] != "quarantine" and one["rule"] in said.rules
     ]
-    gate.broken_rows(con, made.run, failed)
+    gate.broken_rows(DuckDBEngine(con), made.run, failed)
     broken = [
         "select rule, _source_file, _source_row from broken_rows",
         "select rule, _source_file, _source_row from quality.quarantine_reasons",
@@ -203,7 +206,7 @@ def left_out_otherwise(con, said: Verdict) -> list[str]:
             del expected["max_rows_quarantined"]
         lines += unlike(f"input_summary of {name}", expected, summary[name])
         used = con.execute(
-            f"select count(*) from inputs.{name.replace('raw_', 'input_')}"
+            f"select count(*) from clean.{name.replace('raw_', 'clean_')}"
         ).fetchall()[0][0]
         if used + len(left_out) != len(rows):
             lines.append(f"{name}: {used} used and {len(left_out)} left out of {len(rows)}")
@@ -238,7 +241,7 @@ def computed_otherwise(con, made: Mixture, said: Verdict) -> list[str]:
     """Every cell of every mart, from the rows that are used."""
     kept = {name: [row.plain() for row in said.used(name)] for name in INPUTS}
     expected = marts(kept, made.settings | {"today": made.today})
-    keys = "select customer_key, customer_id from inputs.input_customers"
+    keys = "select customer_key, customer_id from clean.clean_customers"
     actual = read_marts(con, dict(con.execute(keys).fetchall()))
     return [line for mart in MARTS for line in differences(mart, expected[mart], actual[mart])]
 
@@ -438,7 +441,7 @@ def assert_right_results(project: Project, raw: dict, chosen: dict, run: gate.Ru
     expected = {rule: len(one.rows) for rule, one in said.rules.items() if one.broken}
     with duckdb.connect(":memory:") as con:
         stage(con, project.sql(chosen), raw)
-        results = gate.validate(con, run)
+        results = gate.validate(DuckDBEngine(con), run)
     broken = {one.rule: one for one in results if not one.success}
     assert {rule for rule, one in broken.items() if one.action != "warn"} == set()
     assert {rule: one.unexpected_count for rule, one in broken.items()} == expected

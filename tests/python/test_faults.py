@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from customer_loyalty import gate, rules
 from customer_loyalty.contract import INPUTS
+from customer_loyalty.gate import check as gate
+from customer_loyalty.gate import rules
 from faults import FAULTS, clean, names, together, write
 from test_gate import RUN
 from warehouse import open_marts, rows_of
@@ -22,7 +23,7 @@ ACTIONS = {
 
 def upper_floors(project, settings=None) -> list:
     """The models from staging to the inputs: what the gate stands between."""
-    schemas = ('"staging"', '"quality"', '"inputs"')
+    schemas = ('"staging"', '"quality"', '"clean"')
     return [one for one in project.sql(settings or {}) if one.relation.split(".")[-2] in schemas]
 
 
@@ -78,7 +79,7 @@ def assert_every_row_is_there(con, raw, expected: dict[str, set[int]]) -> None:
     """Every row that came is in its input or in the quarantine, and the right ones are there."""
     for name in INPUTS:
         used = con.execute(
-            f"select count(*) from inputs.{name.replace('raw_', 'input_')}"
+            f"select count(*) from clean.{name.replace('raw_', 'clean_')}"
         ).fetchall()[0][0]
         left_out = set()
         if name in gate.QUARANTINE:

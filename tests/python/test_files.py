@@ -19,7 +19,9 @@ import duckdb
 import pytest
 
 from customer_loyalty.contract import INPUTS
-from customer_loyalty.files import LANDING_RULES, FileFault, land
+from customer_loyalty.errors import FileFault
+from customer_loyalty.inputs.faults import FILE_RULES
+from customer_loyalty.inputs.files import land
 from test_gate import clean
 from warehouse import PROJECT, write_csv
 
@@ -640,7 +642,7 @@ def test_what_is_refused_says_why_and_what_to_do(tmp_path, case):
     assert fault.value.rule == rule
     assert words in message
     assert message.startswith(str(tmp_path))
-    assert message.endswith(f"{LANDING_RULES[rule][1]} [{rule}]")
+    assert message.endswith(f"{FILE_RULES[rule][1]} [{rule}]")
     assert message.count("[") == 1 and "\n" not in message
     assert PERSONAL not in message and "maria" not in message.lower()
     assert "Error" not in message
@@ -654,8 +656,8 @@ def test_no_home_no_folder():
 
 def test_each_rule_says_what_it_wants_and_what_to_do():
     # What can't be read is tried by a user of its own, below.
-    assert {case.rule for case in REFUSED.values()} | {"file_can_be_read"} == set(LANDING_RULES)
-    for says, remedy in LANDING_RULES.values():
+    assert {case.rule for case in REFUSED.values()} | {"file_can_be_read"} == set(FILE_RULES)
+    for says, remedy in FILE_RULES.values():
         assert says.endswith(".") and remedy.endswith(".")
 
 
@@ -679,7 +681,8 @@ def test_all_faults_of_an_input_are_told_at_once(tmp_path):
 AS_NOBODY = """
 import os, sys
 import duckdb
-from customer_loyalty.files import FileFault, land
+from customer_loyalty.errors import FileFault
+from customer_loyalty.inputs.files import land
 con = duckdb.connect(":memory:")
 land(con, sys.argv[-1], "raw_exchange_rates")  # as root, who may import what it needs
 if os.geteuid() == 0:
@@ -719,7 +722,7 @@ def test_what_may_not_be_read_is_refused():
         for path in forbidden:
             path.chmod(0o755)
     *told, read = done.stdout.splitlines()
-    remedy = LANDING_RULES["file_can_be_read"][1]
+    remedy = FILE_RULES["file_can_be_read"][1]
     assert told == [
         f"{path}: can't be read: Permission denied. {remedy} [file_can_be_read]"
         for path in forbidden
@@ -762,7 +765,7 @@ def test_a_build_tells_the_faults_of_all_inputs(dbt, tmp_path):
         "row_has_as_many_fields_as_header",
         "file_not_empty",
     ):
-        assert f"{LANDING_RULES[rule][1]} [{rule}]" in run.output
+        assert f"{FILE_RULES[rule][1]} [{rule}]" in run.output
     for word in ("Traceback", "Invalid Input", "Original Line", PERSONAL, "maria@"):
         assert word not in run.output
     assert not Path(run.published).exists()

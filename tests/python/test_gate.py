@@ -11,8 +11,12 @@ import duckdb
 import pytest
 
 import faults
-from customer_loyalty import gate, rules
 from customer_loyalty.contract import INPUTS
+from customer_loyalty.engines.duckdb import DuckDBEngine
+from customer_loyalty.errors import GateError
+from customer_loyalty.gate import check as gate
+from customer_loyalty.gate import examples, rules
+from customer_loyalty.gate.results import Result
 from faults import FAULTS, clean
 from warehouse import PROJECT, stage, write_csv
 
@@ -28,18 +32,18 @@ WHOLE = {"customers_not_empty", "orders_not_empty"} | {
 }
 
 
-def check(project, raw, **settings) -> dict[str, gate.Result]:
+def check(project, raw, **settings) -> dict[str, Result]:
     """The gate's results on raw inputs, by rule."""
     with duckdb.connect(":memory:") as con:
         stage(con, project.sql(settings), raw)
-        results = gate.validate(con, RUN)
+        results = gate.validate(DuckDBEngine(con), RUN)
     assert [result.rule for result in results] == [
         rule["meta"]["rule"] for name in INPUTS for rule in gate.load_suite(name)["expectations"]
     ]
     return {result.rule: result for result in results}
 
 
-def broken(results: dict[str, gate.Result]) -> set[str]:
+def broken(results: dict[str, Result]) -> set[str]:
     return {rule for rule, result in results.items() if not result.success}
 
 
@@ -51,7 +55,7 @@ def test_every_rule_finds_its_faults_and_no_others(project):
     raw, expected = all_at_once()
     with duckdb.connect(":memory:") as con:
         stage(con, project.sql({}), raw)
-        results = gate.validate(con, RUN)
+        results = gate.validate(DuckDBEngine(con), RUN)
         found = rows_by_rule(con, results)
 
     assert found == expected
@@ -60,7 +64,7 @@ def test_every_rule_finds_its_faults_and_no_others(project):
         rule: len(rows) for rule, rows in expected.items()
     }
     for one in results:
-        for row in sorted(found.get(one.rule, ()))[: gate.EXAMPLES]:
+        for row in sorted(found.get(one.rule, ()))[: examples.EXAMPLES]:
             assert f".csv row {row}" in one.examples, (one.rule, one.examples)
 
 
@@ -74,10 +78,10 @@ def all_at_once() -> tuple[dict[str, list[dict]], dict[str, set[int]]]:
     return raw, expected
 
 
-def rows_by_rule(con, results: list[gate.Result]) -> dict[str, set[int]]:
+def rows_by_rule(con, results: list[Result]) -> dict[str, set[int]]:
     """The rows that break each broken rule, whatever its action."""
     failed = [replace(one, action="quarantine") for one in results if not one.success]
-    gate.broken_rows(con, RUN, failed)
+    gate.broken_rows(DuckDBEngine(con), RUN, failed)
     return {
         rule: set(rows)
         for rule, rows in con.execute(
@@ -132,7 +136,7 @@ def test_a_rule_that_could_not_be_judged_is_an_error(project, monkeypatch):
     suite["expectations"][0]["kwargs"]["column"] = "no_such_column"
     load = gate.load_suite
     monkeypatch.setattr(gate, "load_suite", lambda name: suite if "orders" in name else load(name))
-    with pytest.raises(gate.GateError, match="orders_not_empty gave no result"):
+    with pytest.raises(GateError, match="orders_not_empty gave no result"):
         check(project, clean())
 
 
@@ -149,7 +153,7 @@ def test_a_rule_that_great_expectations_does_not_know_is_named(project, monkeypa
     rule |= change
     monkeypatch.setattr(gate, "load_suite", lambda name: suite)
     message = rf"suites/raw_customers.yml: rule country_code_is_iso: (.|\n)*{told}"
-    with pytest.raises(gate.GateError, match=message):
+    with pytest.raises(GateError, match=message):
         check(project, clean())
 
 
@@ -180,7 +184,7 @@ def test_a_suite_without_an_action_is_refused(tmp_path, monkeypatch):
     text = (PROJECT / "customer_loyalty" / "suites" / "raw_orders.yml").read_text("utf-8")
     (tmp_path / "suites" / "raw_orders.yml").write_text(text.replace("action: warn", "action: no"))
     monkeypatch.setattr(rules, "files", lambda _package: tmp_path)
-    with pytest.raises(gate.GateError, match="order_not_before_sign_up"):
+    with pytest.raises(GateError, match="order_not_before_sign_up"):
         rules.load_suite("raw_orders")
 
 
@@ -221,15 +225,15 @@ def test_a_closed_gate_stops_everything_below_it(dbt, tmp_path):
     for command in (
         ("retry",),
         ("run",),
-        ("run", "--select", "input_orders"),
-        ("build", "--select", "input_orders+"),
-        ("run", "--select", "input_orders", "--empty"),
+        ("run", "--select", "clean_orders"),
+        ("build", "--select", "clean_orders+"),
+        ("run", "--select", "clean_orders", "--empty"),
     ):
         again = dbt(*command, vars=None if command == ("retry",) else bad)
         assert again.exit_code != 0, command
         assert "The gate is closed" in again.output, command
     with duckdb.connect(run.warehouse, read_only=True) as con:
-        amounts = con.execute("select min(amount) from inputs.input_orders").fetchall()
+        amounts = con.execute("select min(amount) from clean.clean_orders").fetchall()
     assert amounts[0][0] > 0
     assert published.read_bytes() == before
 
@@ -238,7 +242,7 @@ def test_what_was_staged_anew_is_unchecked(dbt, tmp_path):
     good = write(tmp_path / "good", clean())
     assert dbt("build", vars=good).exit_code == 0
     assert dbt("run", "--select", "staged_orders", vars=good).exit_code == 0
-    run = dbt("run", "--select", "input_orders", vars=good)
+    run = dbt("run", "--select", "clean_orders", vars=good)
     assert run.exit_code != 0
     assert "raw_orders was staged anew and not checked since" in run.output
 
@@ -259,6 +263,6 @@ def test_a_fault_in_a_file_leaves_no_older_result(dbt, tmp_path):
 
 def test_inputs_that_were_never_checked_are_refused(dbt, tmp_path):
     good = write(tmp_path / "good", clean())
-    run = dbt("run", "--select", "path:models/staging", "path:models/inputs", vars=good)
+    run = dbt("run", "--select", "path:models/staging", "path:models/clean", vars=good)
     assert run.exit_code != 0
     assert "never checked" in run.output

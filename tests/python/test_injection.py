@@ -23,7 +23,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from customer_loyalty import cli
-from customer_loyalty.plugin import check_warehouse
+from customer_loyalty.engines.plugin import check_warehouse
 from test_gate import clean
 from warehouse import PROJECT, rows_of, run_dbt, write_csv_in_parts
 
@@ -345,8 +345,8 @@ def test_a_build_takes_names_and_data_as_they_are(tmp_path):
         assert f"raw_customers/{file}" in {row["file"] for row in sources}
         found = rows_of(
             con,
-            "select customer_id, currency_code, country from inputs.input_orders"
-            " inner join inputs.input_customers using (customer_key, customer_id)",
+            "select customer_id, currency_code, country from clean.clean_orders"
+            " inner join clean.clean_customers using (customer_key, customer_id)",
         )
         assert {id_ for id_ in ids if dict.fromkeys(found[0], id_) in found} == set(ids)
     with duckdb.connect(run.published, read_only=True) as con:

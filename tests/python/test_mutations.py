@@ -100,7 +100,7 @@ MUTATIONS = (
     ),
     Mutation(
         "The gate lets an NPS answer on another scale pass",
-        "customer_loyalty/suites/raw_surveys.yml",
+        "customer_loyalty/gate/suites/raw_surveys.yml",
         (("value_set: [10]", "value_set: [10, 100]"),),
         "tests/python/test_gate.py::test_every_rule_finds_its_faults_and_no_others",
     ),
@@ -177,20 +177,20 @@ MUTATIONS = (
     ),
     Mutation(
         "The published file is written in place: a build that fails leaves half of it new",
-        "customer_loyalty/published_file.py",
+        "customer_loyalty/publish/database_file.py",
         (('return target.with_name(f"{target.name}.new")', "return target"),),
         "tests/python/test_publish.py::test_a_fault_on_the_way_leaves_the_old_file",
     ),
     Mutation(
         "The new file is copied over the one that dashboards have open",
-        "customer_loyalty/published_file.py",
+        "customer_loyalty/publish/database_file.py",
         (("os.replace(new, target)", "shutil.copyfile(new, target)"),),
         "tests/python/test_publish.py::test_readers_keep_their_rights_and_their_old_set",
     ),
     Mutation(
         "An optional input that is missing breaks the run",
         "customer_loyalty/contract.py",
-        (('frozenset({"raw_customers", "raw_orders"})', "frozenset(INPUTS)"),),
+        (("for name, one in CONTRACT.items() if one.is_required", "for name in CONTRACT"),),
         "tests/python/test_files.py::test_an_optional_input_may_be_missing",
     ),
 )

@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from customer_loyalty.publish import MARTS
+from customer_loyalty.publish.publication import MARTS
 from faults import clean
 from test_docs import EXAMPLE
 from test_gate import write
@@ -256,8 +256,8 @@ def test_under_make_every_failure_is_2():
 FLOORS = (
     ("seed",),
     ("run", "--select", "path:models/staging"),
-    ("run", "--select", "path:models/quality"),
-    ("run", "--select", "path:models/inputs"),
+    ("run", "--select", "path:models/gate"),
+    ("run", "--select", "path:models/clean"),
     ("snapshot",),
     ("run", "--select", "path:models/intermediate"),
     ("run", "--select", "path:models/marts"),
@@ -307,7 +307,7 @@ def test_steps_out_of_order_do_not_get_by_the_gate(by_floor, tmp_path):
     for step, refusal in (
         ("path:models/staging", None),
         ("gx_validation_results", None),
-        ("input_orders", "was staged anew and not checked since. Run dbt build."),
+        ("clean_orders", "was staged anew and not checked since. Run dbt build."),
         # What is below goes on with the inputs that the gate let by before.
         ("path:models/marts", None),
     ):

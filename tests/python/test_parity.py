@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from customer_loyalty.publish import QUALITY
+from customer_loyalty.publish.publication import QUALITY
 from faults import FAULTS, clean, write
 from servers import Server, on_each_engine
 from test_marts import assert_right, data_folders, drawn, is_one_source

@@ -10,8 +10,8 @@ from threading import Event
 
 import pytest
 
-from customer_loyalty.publish import MARTS, PUBLISHED_ROW, QUALITY, Publication
-from customer_loyalty.published_file import PublishFault
+from customer_loyalty.errors import PublishFault
+from customer_loyalty.publish.publication import MARTS, PUBLISHED_ROW, QUALITY, Publication
 from servers import Database, new_database, rows
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("postgres")]
@@ -42,7 +42,7 @@ def built(postgres: Database, demo: Database) -> Iterator[Database]:
 @pytest.fixture
 def publish(built: Database) -> Callable[..., None]:
     """Return a function that publishes what is worked on, as a build of such a number."""
-    from customer_loyalty.postgres import PostgresEngine
+    from customer_loyalty.engines.postgres import PostgresEngine
 
     def run(number: int, commits: bool = True) -> None:
         row = {"build_id": ("varchar", f"{number}-{number}")}

@@ -19,9 +19,9 @@ from click.testing import CliRunner
 from compare import KEYS
 from customer_loyalty.cli import main, read_vars
 from customer_loyalty.contract import INPUTS
-from customer_loyalty.publish import MARTS
-from customer_loyalty.summary import summarise
-from customer_loyalty.targets import DuckDBTarget
+from customer_loyalty.engines.duckdb import DuckDBTarget
+from customer_loyalty.publish.publication import MARTS
+from customer_loyalty.publish.summary import summarise
 from faults import clean
 from test_gate import write
 from warehouse import PROJECT, copy_project, run_dbt
@@ -93,14 +93,24 @@ def test_every_model_says_its_grain(project):
 
 def test_no_floor_is_skipped(project):
     """Data flows one way: a floor reads itself, or the one above."""
-    floors = ["staging", "inputs", "intermediate", "marts"]
-    reads = {"inputs": {"staging"}, "intermediate": {"inputs"}, "marts": {"intermediate"}}
+    reads = {
+        "raw": set(),
+        "staging": {"raw"},
+        "gate": {"staging", "reference"},
+        "clean": {"staging", "gate"},
+        "intermediate": {"clean"},
+        "marts": {"intermediate"},
+    }
     for node in project.manifest.nodes.values():
-        if node.resource_type != "model" or node.fqn[1] not in floors[1:]:
+        floor = node.fqn[1]
+        if node.resource_type != "model" or floor not in reads:
             continue
-        for parent in node.depends_on.nodes:
-            floor = project.manifest.nodes[parent].fqn[1]
-            assert floor in {node.fqn[1], "quality"} | reads[node.fqn[1]], (node.name, parent)
+        for parent in map(project.manifest.nodes.get, node.depends_on.nodes):
+            # A source is raw; a seed is of the schema that it is in.
+            above = parent.schema if parent and parent.resource_type == "seed" else "raw"
+            if parent and parent.resource_type != "seed":
+                above = parent.fqn[1]
+            assert above in {floor} | reads[floor], (node.name, parent)
 
 
 @pytest.mark.parametrize(
@@ -257,12 +267,12 @@ def test_the_history_of_a_customer_has_a_row_per_move(dbt, tmp_path):
         run = dbt("build", *only, vars=write(tmp_path / "data", raw))
         assert run.exit_code == 0, run.output
     with duckdb.connect(run.warehouse, read_only=True) as con:
-        customers = con.execute("select count(*) from inputs.input_customers").fetchall()[0][0]
+        customers = con.execute("select count(*) from clean.clean_customers").fetchall()[0][0]
         history = con.execute(
             """
             select customer_history.country, dbt_valid_to is null
             from snapshots.customer_history
-            inner join inputs.input_customers using (customer_key)
+            inner join clean.clean_customers using (customer_key)
             where customer_id = '006'
             order by dbt_valid_from
             """

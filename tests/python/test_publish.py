@@ -17,9 +17,17 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
-from customer_loyalty import cli, publish, published_file
-from customer_loyalty.publish import MARTS, write_marts
-from customer_loyalty.published_file import PublishFault, kept_builds, replace_file, roll_back
+from customer_loyalty import cli
+from customer_loyalty.engine import Publication
+from customer_loyalty.engines.duckdb import DuckDBEngine
+from customer_loyalty.publish import database_file, publication
+from customer_loyalty.publish.database_file import (
+    PublishFault,
+    kept_builds,
+    replace_file,
+    roll_back,
+)
+from customer_loyalty.publish.publication import MARTS, published_tables
 from faults import clean
 from test_gate import write
 from test_two_builds import opened
@@ -44,7 +52,7 @@ def working_database(path: Path):
     """A working database with marts of one column."""
     with duckdb.connect(str(path)) as con:
         con.execute("create schema marts; create schema quality")
-        for table in publish.QUALITY:
+        for table in publication.QUALITY:
             con.execute(f"create table quality.{table} as select 'rule' as rule")
         for mart in MARTS:
             con.execute(f"create table marts.{mart} as select unnest([3, 1, 2]) as number")
@@ -57,11 +65,14 @@ def warehouse(tmp_path):
         yield con
 
 
+def publication_of(warehouse, row: dict) -> Publication:
+    return Publication(row, published_tables(DuckDBEngine(warehouse)), "", 0)
+
+
 def put(warehouse, target: Path, row: dict = ROW, keep: int = 0) -> None:
     """Publish what the working database has."""
-    replace_file(
-        target, partial(write_marts, warehouse, row), keep, target.with_name("loyalty.duckdb")
-    )
+    write = partial(database_file.write, warehouse, publication_of(warehouse, row))
+    replace_file(target, write, keep, target.with_name("loyalty.duckdb"))
 
 
 def publish_build(warehouse, target: Path, number: int, keep: int = 3) -> Path:
@@ -115,9 +126,9 @@ def test_readers_keep_their_rights_and_their_old_set(warehouse, tmp_path):
 @pytest.mark.parametrize(
     ("step", "error"),
     [
-        ("publish._create_row", duckdb.IOException("No space left on device")),
-        ("published_file._take_over", OSError(28, "No space left on device")),
-        ("published_file.os.replace", OSError(28, "No space left on device")),
+        ("publish.database_file._create_row", duckdb.IOException("No space left on device")),
+        ("publish.database_file._take_over", OSError(28, "No space left on device")),
+        ("publish.database_file.os.replace", OSError(28, "No space left on device")),
     ],
 )
 def test_a_fault_on_the_way_leaves_the_old_file(warehouse, tmp_path, monkeypatch, step, error):
@@ -143,7 +154,10 @@ import os, signal, sys
 from functools import partial
 from pathlib import Path
 import duckdb
-from customer_loyalty import cli, publish, published_file
+from customer_loyalty.engine import Publication
+from customer_loyalty.engines.duckdb import DuckDBEngine
+from customer_loyalty.publish import database_file
+from customer_loyalty.publish.publication import published_tables
 
 def die(*_args):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -152,9 +166,10 @@ warehouse, target, step = sys.argv[1:]
 con = duckdb.connect(warehouse, read_only=False)
 con.execute("update marts.nps set number = 9")
 module, _, name = step.partition(".")
-setattr({"os": os, "publish": publish, "published_file": published_file}[module], name, die)
+setattr({"os": os, "database_file": database_file}[module], name, die)
 row = {"build_id": ("varchar", B2), "published_at": ("timestamp", "2025-02-28 12:00:00")}
-published_file.replace_file(Path(target), partial(publish.write_marts, con, row), 0)
+new = Publication(row, published_tables(DuckDBEngine(con)), target, 0)
+database_file.replace_file(Path(target), partial(database_file.write, con, new), 0)
 """
 )
 
@@ -162,10 +177,10 @@ published_file.replace_file(Path(target), partial(publish.write_marts, con, row)
 @pytest.mark.parametrize(
     "step",
     [
-        "publish._create_row",
-        "published_file._take_over",
+        "database_file._create_row",
+        "database_file._take_over",
         "os.replace",
-        "published_file._sync_folder",
+        "database_file._sync_folder",
     ],
 )
 def test_a_killed_build_leaves_the_old_file_or_the_new_one(warehouse, tmp_path, step):
@@ -177,7 +192,7 @@ def test_a_killed_build_leaves_the_old_file_or_the_new_one(warehouse, tmp_path, 
         check=False,
     )
     assert done.returncode == -signal.SIGKILL
-    is_new = step == "published_file._sync_folder"
+    is_new = step == "database_file._sync_folder"
     assert read(target, "select distinct number = 9 from marts.nps") == [(is_new,)]
     assert read(target, "select build_id from marts.published_build") == [(B2 if is_new else B1,)]
     with duckdb.connect(str(tmp_path / "loyalty.duckdb")) as con:
@@ -188,7 +203,7 @@ def test_a_killed_build_leaves_the_old_file_or_the_new_one(warehouse, tmp_path, 
 
 def test_two_builds_publish_one_after_the_other(warehouse, tmp_path):
     target = tmp_path / "published.duckdb"
-    with published_file._alone(target):
+    with database_file._locked(target):
         waiting = threading.Thread(target=put, args=(warehouse, target))
         waiting.start()
         waiting.join(0.3)
@@ -217,7 +232,7 @@ def test_somebody_who_comes_while_the_new_file_is_written_is_seen(warehouse, tmp
     before = target.read_bytes()
 
     def write_slowly(new: Path) -> None:
-        write_marts(warehouse, row_of(B2), new)
+        database_file.write(warehouse, publication_of(warehouse, row_of(B2)), new)
         (tmp_path / "published.duckdb.wal").touch()
 
     with pytest.raises(PublishFault, match=r"remove the \.wal file"):
@@ -247,9 +262,9 @@ def test_a_link_stays_a_link(warehouse, tmp_path):
     )
     warehouse.execute("create schema intermediate; create schema staging")
     warehouse.execute("create table intermediate.int_as_of as select current_date as as_of_date")
-    for name in publish.INPUTS:
+    for name in publication.INPUTS:
         warehouse.execute(f"create table staging.{name.replace('raw_', 'staged_')} as select 1")
-    [row] = publish.publish(warehouse).fetchall()
+    [row] = publication.publish(DuckDBEngine(warehouse)).fetchall()
     assert link.is_symlink() and row[0] == B2
     assert read(target, "select build_id from marts.published_build") == [(B2,)]
 
@@ -333,7 +348,7 @@ def test_a_disk_without_links_gets_copies(warehouse, tmp_path, monkeypatch):
     def fail(*_args):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(published_file.os, "link", fail)
+    monkeypatch.setattr(database_file.os, "link", fail)
     target = tmp_path / "published.duckdb"
     publish_four(warehouse, target, 2)
     assert published(target) == (B4, 3) and kept(target) == [B3, B2]

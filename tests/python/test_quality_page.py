@@ -12,8 +12,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from customer_loyalty import gate, rules
-from customer_loyalty.files import LANDING_RULES
+from customer_loyalty.engines.duckdb import DuckDBEngine
+from customer_loyalty.gate import check as gate
+from customer_loyalty.gate import examples, rules
+from customer_loyalty.inputs.faults import FILE_RULES
 from faults import FAULTS
 from test_files import READ, REFUSED
 from test_gate import RUN, all_at_once
@@ -25,11 +27,11 @@ TABLE = "<!-- {name} -->\n\n{lines}\n\n<!-- end -->"
 
 def faults_of_rows(project, monkeypatch) -> list[str]:
     """Every fault of a row with the rule that finds it, what is done, and what is told."""
-    monkeypatch.setattr(gate, "EXAMPLES", 1000)
+    monkeypatch.setattr(examples, "EXAMPLES", 1000)
     raw, _ = all_at_once()
     with duckdb.connect(":memory:") as con:
         stage(con, project.sql({}), raw)
-        results = {one.rule: one for one in gate.validate(con, RUN)}
+        results = {one.rule: one for one in gate.validate(DuckDBEngine(con), RUN)}
     told = {rule: iter(one.examples.split("; ")) for rule, one in results.items() if one.examples}
     lines = ["| fault | found by | action | message |", "| --- | --- | --- | --- |"]
     for fault in FAULTS:
@@ -47,7 +49,7 @@ def faults_of_files() -> list[str]:
         "| fault | found by | action | what to do |",
         "| --- | --- | --- | --- |",
         *(
-            f"| {name} | `{case.rule}` | stop | {LANDING_RULES[case.rule][1]} |"
+            f"| {name} | `{case.rule}` | stop | {FILE_RULES[case.rule][1]} |"
             for name, case in REFUSED.items()
         ),
     ]
@@ -70,7 +72,7 @@ def rules_of(name: str) -> list[str]:
 def rules_of_files() -> list[str]:
     """The rules of files, which all stop."""
     lines = ["| rule | says | what to do |", "| --- | --- | --- |"]
-    return lines + [f"| `{rule}` | {says} | {do} |" for rule, (says, do) in LANDING_RULES.items()]
+    return lines + [f"| `{rule}` | {says} | {do} |" for rule, (says, do) in FILE_RULES.items()]
 
 
 def tables(project, monkeypatch) -> dict[str, list[str]]:

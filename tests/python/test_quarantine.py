@@ -13,8 +13,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from customer_loyalty import gate, rules
 from customer_loyalty.contract import INPUTS
+from customer_loyalty.engines.duckdb import DuckDBEngine
+from customer_loyalty.errors import GateError
+from customer_loyalty.gate import check as gate
+from customer_loyalty.gate import rules
+from customer_loyalty.gate.results import read_staged_results, relation
+from customer_loyalty.gate.watchdog import TooLong, watchdog
 from faults import FAULTS, clean, names, together
 from faults import write as write_faults
 from test_faults import ACTIONS, ROWS, assert_every_row_is_there, upper_floors
@@ -227,7 +232,7 @@ def test_every_rule_can_only_warn(passes, one_word, faults):
 def test_rules_that_can_not_leave_rows_out_say_so(passes, one_word, tmp_path, monkeypatch):
     one_word(orders_not_empty="quarantine")
     with (
-        pytest.raises(gate.GateError, match="orders_not_empty judges the whole input"),
+        pytest.raises(GateError, match="orders_not_empty judges the whole input"),
         passes(clean() | {"raw_orders": []}),
     ):
         pass
@@ -237,7 +242,7 @@ def test_rules_that_can_not_leave_rows_out_say_so(passes, one_word, tmp_path, mo
     changed = text.replace("action: stop", "action: quarantine", 1)
     (tmp_path / "suites" / "raw_exchange_rates.yml").write_text(changed)
     monkeypatch.setattr(rules, "files", lambda _package: tmp_path)
-    with pytest.raises(gate.GateError, match="an older one would take its place"):
+    with pytest.raises(GateError, match="an older one would take its place"):
         rules.load_suite("raw_exchange_rates")
 
 
@@ -292,14 +297,14 @@ def test_rows_of_another_staging_are_not_left_out(project):
     raw = clean()
     raw["raw_orders"][4] |= BAD_STATUS
     with open_marts(upper_floors(project), raw, run=RUN) as con:
-        staged = gate.read_staged_results(con)
-        gate.validate_left(con, RUN, staged)
+        staged = read_staged_results(DuckDBEngine(con))
+        gate.validate_left(DuckDBEngine(con), RUN, staged)
         con.execute("update quality.quarantine_reasons set staged_by = 'another'")
         with pytest.raises(gate.Unchecked, match="Run dbt build"):
-            gate.validate_left(con, RUN, staged)
+            gate.validate_left(DuckDBEngine(con), RUN, staged)
         con.execute("delete from quality.quarantine_reasons")
         with pytest.raises(gate.Unchecked):
-            gate.validate_left(con, RUN, staged)
+            gate.validate_left(DuckDBEngine(con), RUN, staged)
 
 
 def test_rows_that_are_left_are_judged_again(project, refusal_sql):
@@ -307,10 +312,10 @@ def test_rows_that_are_left_are_judged_again(project, refusal_sql):
     raw = clean()
     raw["raw_orders"][4] |= BAD_STATUS
     with open_marts(upper_floors(project), raw, run=RUN) as con:
-        con.execute("create or replace view staging.passed_orders as from staging.staged_orders")
-        results = gate.validate_left(con, RUN, gate.read_staged_results(con))
+        con.execute("create or replace view staging.remaining_orders as from staging.staged_orders")
+        results = gate.validate_left(DuckDBEngine(con), RUN, read_staged_results(DuckDBEngine(con)))
         con.execute("drop table quality.gx_validation_results")
-        gate.relation(con, results).create("quality.gx_validation_results")
+        relation(DuckDBEngine(con), results).create("quality.gx_validation_results")
         [(refusal,)] = con.execute(refusal_sql).fetchall()
     assert "status_is_known (quarantine)  1 of 39 rows" in refusal
 
@@ -319,21 +324,25 @@ def test_rows_that_are_left_are_judged_again(project, refusal_sql):
 
 
 def test_a_check_that_takes_too_long_is_interrupted():
-    with duckdb.connect() as con, pytest.raises(gate.TooLong, match=r"gate_timeout_seconds, 0\.2"):
+    with duckdb.connect() as con, pytest.raises(TooLong, match=r"gate_timeout_seconds, 0\.2"):
         started = time.monotonic()
-        with gate.watchdog(con, 0.2):
+        with watchdog(DuckDBEngine(con), 0.2):
             con.execute("select count(*) from range(10000000000) a, range(10000000000) b")
     assert time.monotonic() - started < 30
 
 
 def test_an_error_in_time_is_the_error():
-    with duckdb.connect() as con, pytest.raises(duckdb.CatalogException), gate.watchdog(con, 60):
+    with (
+        duckdb.connect() as con,
+        pytest.raises(duckdb.CatalogException),
+        watchdog(DuckDBEngine(con), 60),
+    ):
         con.execute("from nowhere")
 
 
 def test_a_check_in_time_leaves_nothing_behind():
     with duckdb.connect() as con:
-        with gate.watchdog(con, 0.05):
+        with watchdog(DuckDBEngine(con), 0.05):
             con.execute("select 1")
         time.sleep(0.2)
         assert con.execute("select 1").fetchall() == [(1,)]
@@ -341,8 +350,10 @@ def test_a_check_in_time_leaves_nothing_behind():
 
 def test_what_can_not_be_interrupted_ends_the_process():
     code = (
-        "import duckdb, time; from customer_loyalty import gate\n"
-        "with gate.watchdog(duckdb.connect(), 0.1, grace=0.2): time.sleep(60)"
+        "import duckdb, time\n"
+        "from customer_loyalty.engines.duckdb import DuckDBEngine\n"
+        "from customer_loyalty.gate.watchdog import watchdog\n"
+        "with watchdog(DuckDBEngine(duckdb.connect()), 0.1, grace=0.2): time.sleep(60)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False

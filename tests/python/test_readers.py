@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from customer_loyalty.published_file import roll_back
+from customer_loyalty.publish.database_file import roll_back
 from test_crashes import Shop, read_published
 from test_publish import publish_build, working_database
 

@@ -11,8 +11,8 @@ from threading import Event
 
 import pytest
 
-from customer_loyalty.publish import MARTS, PUBLISHED_ROW, QUALITY, Publication
-from customer_loyalty.published_file import PublishFault
+from customer_loyalty.errors import PublishFault
+from customer_loyalty.publish.publication import MARTS, PUBLISHED_ROW, QUALITY, Publication
 from faults import clean
 from servers import Catalog
 from warehouse import write_csv

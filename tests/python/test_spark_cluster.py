@@ -19,9 +19,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from customer_loyalty import spark_cluster
+import spark_cluster
 from customer_loyalty.errors import Refusal
-from customer_loyalty.spark_cluster import (
+from spark_cluster import (
     ID,
     STATE,
     Cluster,

@@ -17,9 +17,9 @@ from click.testing import CliRunner
 
 from customer_loyalty.cli import main
 from customer_loyalty.contract import INPUTS
+from customer_loyalty.engines.servers import check_working_schema
 from customer_loyalty.errors import Refusal
-from customer_loyalty.files import land_all
-from customer_loyalty.targets import check_working_schema
+from customer_loyalty.inputs.files import land_all
 from faults import clean
 from servers import Database, rows
 from test_marts import assert_right, drawn, is_one_source

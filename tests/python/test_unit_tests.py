@@ -65,7 +65,7 @@ def test_every_model_with_a_formula_has_a_unit_test(project: Project):
         if node.resource_type == "model"
         and (node.fqn[1] in ("marts", "intermediate") or node.name.startswith("staged_"))
     }
-    assert models | {"input_orders"} <= tested
+    assert models | {"clean_orders"} <= tested
 
 
 def test_every_unit_test_says_its_case_and_expects_the_same_columns_in_every_row(project: Project):

@@ -30,8 +30,10 @@ import duckdb
 import pytest
 
 from brute_force import MARTS
-from customer_loyalty import gate
-from customer_loyalty.contract import INPUTS
+from customer_loyalty.contract import INPUTS, KEYS
+from customer_loyalty.engines.duckdb import DuckDBEngine
+from customer_loyalty.gate import check as gate
+from customer_loyalty.gate.results import read_staged_results, relation
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
@@ -42,7 +44,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 MARTS_OF = "published"
 # Neither is SQL that a database in memory could run: the hook that keeps the gate is dbt's, and
 # publishing writes a file.
-NOT_RUN = ("models/quality/quality_gate.sql", "models/published/")
+NOT_RUN = ("models/gate/quality_gate.sql", "models/published/")
 # Both sources, so that their models exist. Nobody looks into the folder while SQL is compiled.
 BOTH_SOURCES = {"sources": ["demo", "files"], "raw_data": "no folder"}
 # Options of a compile that looks into no database and leaves no files.
@@ -71,6 +73,7 @@ class Project:
         self.base = [*_folders(home), "--quiet", "--log-level-file", "none"]
         self.compiled = {}
         self.manifest = self._dbt("parse", "--no-partial-parse")
+        self._remaining: list[Model] = []
 
     @property
     def marts(self) -> dict[str, ModelNode]:
@@ -110,7 +113,20 @@ class Project:
             for node in map(compiled.get, TopologicalSorter(graph).static_order())
             # An ephemeral model stands in the SQL of others already.
             if node and node.config.materialized != "ephemeral"
-        ]
+        ] + self.remaining_views()
+
+    def remaining_views(self) -> list[Model]:
+        """Return the views that a hook of the gate makes; no setting changes them."""
+        if not self._remaining:
+            for input_, (key, *_) in KEYS.items():
+                entity = input_.removeprefix("raw_")
+                if input_ in gate.QUARANTINE:
+                    relation = self.rendered(f"{{{{ remaining_view('{entity}') }}}}")
+                    rows = f"{{{{ remaining_rows('{entity}', '{key}', is_whole=true) }}}}"
+                    self._remaining.append(
+                        Model(f"remaining_{entity}", relation, "view", self.rendered(rows))
+                    )
+        return self._remaining
 
     def data_tests(self, settings: dict) -> dict[str, str]:
         """Return the SQL of the data tests by name; what it finds is wrong."""
@@ -218,7 +234,7 @@ def _load(con: duckdb.DuckDBPyConnection, raw: dict[str, list[dict]]) -> None:
             row | {"_source_file": f"{name}.csv", "_source_row": number}
             for number, row in enumerate(rows["files"], start=2)
         ]
-        table = name.replace("raw_", "staging.base_files__")
+        table = name.replace("raw_", "raw.landed_")
         _create(con, table, (*columns, "_source_file", "_source_row"), landed)
 
 
@@ -237,8 +253,9 @@ def _run(
         if floor == 1:
             _find_broken_rows(con, run)
         if floor == 2 and run:
-            results = gate.validate_left(con, run, gate.read_staged_results(con))
-            gate.relation(con, results).create("quality.gx_validation_results")
+            engine = DuckDBEngine(con)
+            results = gate.validate_left(engine, run, read_staged_results(engine))
+            relation(engine, results).create("quality.gx_validation_results")
         for model in rest:
             schema = model.relation.rpartition(".")[0]
             con.execute(f"create schema if not exists {schema}")
@@ -252,20 +269,20 @@ def _run(
 
 def _floor(model: Model) -> int:
     *_, schema, table = model.relation.replace('"', "").split(".")
-    if table.startswith("passed_"):
+    if table.startswith("remaining_"):
         return 1
     return {"staging": 0, "quality": 1}.get(schema, 2)
 
 
 def _find_broken_rows(con: duckdb.DuckDBPyConnection, run: gate.Run | None) -> None:
     """Do what the models gx_staged_results and quarantine_reasons do."""
-    results = gate.validate(con, run, dict.fromkeys(INPUTS, "test")) if run else []
-    gate.relation(con, results).create("quality.gx_staged_results")
+    results = gate.validate(DuckDBEngine(con), run, dict.fromkeys(INPUTS, "test")) if run else []
+    relation(DuckDBEngine(con), results).create("quality.gx_staged_results")
     if not run:
         con.execute(
             "insert into quality.gx_staged_results (input, staged_by) from quality.staged_inputs"
         )
-    gate.broken_rows(con, run, results).create("quality.quarantine_reasons")
+    gate.broken_rows(DuckDBEngine(con), run, results).create("quality.quarantine_reasons")
 
 
 def _create(con: duckdb.DuckDBPyConnection, table: str, columns: tuple, rows: list[dict]) -> None:
@@ -419,7 +436,7 @@ def read_marts(con: duckdb.DuckDBPyConnection, ids: dict[str, str]) -> dict[str,
 
 def _customer_ids(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return dict(
-        con.execute("select customer_key, customer_id from inputs.input_customers").fetchall()
+        con.execute("select customer_key, customer_id from clean.clean_customers").fetchall()
     )
 
 

@@ -3,13 +3,13 @@
 with
 
 counted as (
-    {%- for name in gate_inputs() %}
+    {%- for name in contract_inputs() %}
     {%- set entity = name | replace('raw_', '') %}
     {{ 'union all' if not loop.first }}
     select
         '{{ name }}' as input,
         (select count(*) from {{ ref('staged_' ~ entity) }}) as rows_in,
-        (select count(*) from {{ ref('input_' ~ entity) }}) as rows_used
+        (select count(*) from {{ ref('clean_' ~ entity) }}) as rows_used
     {%- endfor %}
 
 ),

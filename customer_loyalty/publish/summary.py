@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from customer_loyalty.publish import MARTS
+from customer_loyalty.publish.publication import MARTS
 
 if TYPE_CHECKING:
-    from customer_loyalty.engine import Engine
-    from customer_loyalty.targets import Target
+    from customer_loyalty.engine import Engine, Record, Target
 
 QUERY = (
     "select period_start, customers_at_start, cast(retention_rate_pct as decimal(9, 1)) as"
@@ -35,12 +34,12 @@ def summarise(target: Target) -> str:
                 _gate(engine),
                 *_left_out(engine),
                 f"Published  {target.place}",
-                f"Try  {target.how_to_ask(sql)}",
+                f"Try  {target.query_command(sql)}",
             )
         )
 
 
-def _headlines(engine: Engine, build: dict[str, Any], period: tuple[str, Any] | None) -> list[str]:
+def _headlines(engine: Engine, build: Record, period: tuple[str, Any] | None) -> list[str]:
     if period is None:
         return ["There is no complete period yet."]
     grain, start = period

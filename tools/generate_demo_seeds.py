@@ -4,8 +4,8 @@ The shop is Otterby, which sells tea, coffee and everything around them to the w
 monthly box to those who sign up for one. Everything in it is invented: the people, their
 addresses, the amounts, the answers and (near to real levels) the exchange rates.
 
-    python scripts/generate_demo_seeds.py            write seeds/raw_*.csv
-    python scripts/generate_demo_seeds.py --check    exit 1 if they are not what would be written
+    python tools/generate_demo_seeds.py            write seeds/raw_*.csv
+    python tools/generate_demo_seeds.py --check    exit 1 if they are not what would be written
 
 The same bytes come out on every Python from 3.11 and on every platform, because
 
@@ -1184,7 +1184,7 @@ def main() -> int:
     for line in stale:
         print(line, file=sys.stderr)
     if stale:
-        print("Run: python scripts/generate_demo_seeds.py", file=sys.stderr)
+        print("Run: python tools/generate_demo_seeds.py", file=sys.stderr)
     return 1 if stale else 0
 
 

@@ -1,7 +1,6 @@
-"""PostgreSQL: dbt's Python models run in the process of the build, on dbt's own connection.
+"""PostgreSQL: the gate and the publish run in dbt's process, on dbt's own connection.
 
-dbt-postgres has no place to run a Python model. ``run_python_models_here`` gives it one: this
-process. Such a model then reads and writes in the transaction in which dbt makes its table.
+A Python model reads and writes in the transaction in which dbt makes its table.
 """
 
 from __future__ import annotations
@@ -21,25 +20,22 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from customer_loyalty.contract import INPUTS
-from customer_loyalty.engine import Engine
-from customer_loyalty.errors import Refusal
-from customer_loyalty.files import land
-from customer_loyalty.publish import check_that_publish_made
-from customer_loyalty.published_file import PublishFault
-from customer_loyalty.python_models import MADE, run_models_of
-from customer_loyalty.targets import (
-    Target,
+from customer_loyalty.engine import Engine, Judge, Publication, Record, Target
+from customer_loyalty.engines.servers import (
+    MODEL_VIEW,
+    check_loaded_tables,
+    check_published_tables,
     check_raw_schema,
-    check_that_load_made,
     check_working_schema,
-    wait_for,
+    landed_columns,
+    run_models_with,
 )
+from customer_loyalty.errors import PublishFault, Refusal
+from customer_loyalty.inputs.files import land
+from customer_loyalty.lock import wait_for
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
-
-    from customer_loyalty.judge import Judge
-    from customer_loyalty.publish import Publication
 
 LOADED = "Made by customer-loyalty load, which replaces its rows."
 """The comment by which load knows the tables that it made. It touches no others."""
@@ -64,7 +60,7 @@ class PostgresEngine(Engine):
     def schema(self, room: str) -> str:
         return f"{self.working}_{room}"
 
-    def records(self, sql: str) -> list[dict[str, Any]]:
+    def records(self, sql: str) -> list[Record]:
         with self.con.cursor() as cursor:
             cursor.execute(sql)
             columns = [column.name for column in cursor.description]
@@ -79,28 +75,28 @@ class PostgresEngine(Engine):
             cursor.execute(f"create temporary table {name} ({typed})")
             execute_values(cursor, f"insert into {name} values %s", [*rows])
 
-    def made_of(self, name: str) -> None:
+    def model_from(self, name: str) -> None:
         with self.con.cursor() as cursor:
-            cursor.execute(f"create or replace temporary view {MADE} as select * from {name}")
+            cursor.execute(f"create or replace temporary view {MODEL_VIEW} as select * from {name}")
 
     def land(self, raw_data: str, name: str) -> None:
-        self.create_table("landed", _landed_columns(name))
+        self.create_table("landed", landed_columns(name))
         with duckdb.connect() as con:
             copy_rows(self.con, land(con, raw_data, name), "landed")
-        self.made_of("landed")
+        self.model_from("landed")
 
     def has_table(self, room: str, name: str) -> bool:
-        return self.value(f"select to_regclass('{self.table(room, name)}') is not null")
+        return bool(self.value(f"select to_regclass('{self.table(room, name)}') is not null"))
 
     def judges(self) -> AbstractContextManager[Callable[[str], Judge]]:
-        from customer_loyalty.judge import sql_judges
+        from customer_loyalty.gate.judge import sql_judges
 
         return sql_judges(_open(self.con))
 
     def interrupt(self) -> None:
         self.con.cancel()
 
-    def last_build(self, place: str) -> dict[str, Any] | None:
+    def last_build(self, place: str) -> Record | None:
         if self.value("select to_regclass('marts.published_build') is null"):
             return None
         return next(iter(self.records("select * from marts.published_build")), None)
@@ -118,9 +114,9 @@ class PostgresEngine(Engine):
                 cursor.execute("select pg_advisory_xact_lock(hashtext('customer_loyalty publish'))")
                 for schema in ("marts", "quality"):
                     cursor.execute(f"create schema if not exists {schema}")
-                sources = publication.sources(self)
+                sources = publication.sources
                 there = "select to_regclass('{}') is not null"
-                check_that_publish_made([one for one in sources if self.value(there.format(one))])
+                check_published_tables([one for one in sources if self.value(there.format(one))])
                 for target, source in sources.items():
                     self._replace_rows(cursor, target, source)
         except psycopg2.Error as error:
@@ -155,11 +151,6 @@ class PostgresEngine(Engine):
             (table,),
         )
         return dict(cursor.fetchall())
-
-
-def _landed_columns(name: str) -> dict[str, str]:
-    """The columns of an input's rows as they are landed, with their types."""
-    return dict.fromkeys(INPUTS[name], "text") | {"_source_file": "text", "_source_row": "bigint"}
 
 
 def copy_rows(con: Any, rows: Any, table: str) -> int:
@@ -260,7 +251,7 @@ class PostgresTarget(Target):
     def working(self) -> AbstractContextManager[Engine]:
         return self._connected()
 
-    def how_to_ask(self, sql: str) -> str:
+    def query_command(self, sql: str) -> str:
         return f'psql {self.credentials.database} -c "{sql}"'
 
     @contextmanager
@@ -317,12 +308,12 @@ def _make_tables(engine: PostgresEngine, schema: str) -> None:
         where nspname = '{schema}' and relname in ({names})
         """
     )
-    check_that_load_made(schema, {one["name"]: one["is_ours"] for one in found})
+    check_loaded_tables(schema, {one["name"]: one["is_ours"] for one in found})
     there = {one["name"]: one["columns"] for one in found}
     changed = [
         f"{schema}.{name}"
         for name, columns in there.items()
-        if not _landed_columns(name).items() <= columns.items()
+        if not landed_columns(name).items() <= columns.items()
     ]
     if changed:
         raise Refusal(
@@ -334,7 +325,7 @@ def _make_tables(engine: PostgresEngine, schema: str) -> None:
         if engine.value(f"select to_regnamespace('\"{schema}\"') is null"):
             cursor.execute(f'create schema "{schema}"')
         for name in INPUTS.keys() - there.keys():
-            columns = _landed_columns(name).items()
+            columns = landed_columns(name).items()
             typed = ", ".join(f"{column} {type_}" for column, type_ in columns)
             cursor.execute(f'create table "{schema}".{name} ({typed})')
             cursor.execute(f"comment on table \"{schema}\".{name} is '{LOADED}'")
@@ -344,14 +335,14 @@ def _replace(engine: PostgresEngine, schema: str, name: str, rows: DuckDBPyRelat
     """Replace the rows of a table of a load; how many there are now."""
     with engine.con.cursor() as cursor:
         cursor.execute(f'delete from "{schema}".{name}')
-    return copy_rows(engine.con, rows, f'"{schema}".{name} ({", ".join(_landed_columns(name))})')
+    return copy_rows(engine.con, rows, f'"{schema}".{name} ({", ".join(landed_columns(name))})')
 
 
 def run_python_models_here() -> None:
     """Let dbt-postgres run Python models in this process, on the connection of their thread."""
     from dbt.adapters.postgres import PostgresAdapter
 
-    run_models_of(PostgresAdapter, PostgresEngine)
+    run_models_with(PostgresAdapter, PostgresEngine)
 
 
 # --- Great Expectations on that connection ----------------------------------------------------

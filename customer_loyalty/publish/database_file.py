@@ -1,7 +1,7 @@
-"""The published file: replaced in one rename, with its last builds beside it to go back to.
+"""The published database file, swapped in by one rename, with earlier builds beside it.
 
-Readers see one build or the other, whole: never a mix, and never a lock. Whatever goes wrong before
-the rename leaves the file as it was. An earlier build is kept as ``published.<build id>.duckdb``.
+Readers see one build or the other, complete: never a mix, and never a lock. A failure before the
+rename leaves the file as it was. An earlier build is kept as ``published.<build id>.duckdb``.
 """
 
 from __future__ import annotations
@@ -10,43 +10,46 @@ import fcntl
 import os
 import re
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from customer_loyalty.errors import Refusal
+from customer_loyalty.engine import Publication, Record
+from customer_loyalty.errors import InUse, PublishFault
+from customer_loyalty.lock import locked
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 PUBLISHED = "warehouse/published.duckdb"
-"""Where the marts are published, unless LOYALTY_PUBLISHED says otherwise."""
+"""Where the marts are published, unless LOYALTY_PUBLISHED names another file."""
 
-# DuckDB reads "marts.nps" as database marts, should a file be called so.
+# In a file called marts, DuckDB would read "marts.nps" as a name of that database.
 SCHEMAS = ("marts", "quality", "main", "temp", "system")
-# A build is kept under its dbt invocation id: nobody else's file is called so.
+# A build is kept under its dbt invocation id, so no other file has its name.
 BUILD_ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-# Seconds. Others hold the lock while they write their file: longer, and they hang.
+# Seconds. Another build holds the lock while it writes its file; longer means that it hangs.
 PATIENCE = 600
-
-
-class PublishFault(Refusal):
-    """The marts are right but can't be published, or no earlier build can be put back."""
+NONE_KEPT = "The setting keep_published says how many are kept."
+# A form that older readers can open.
+STORAGE_VERSION = "v1.0.0"
 
 
 @dataclass(frozen=True, order=True)
 class Build:
-    """A build that was published: what its ``published_build`` says of it, and its file."""
+    """A build that was published, from its ``published_build``, and its file."""
 
     published_at: datetime
     build_id: str
     path: Path
 
 
-def last_build(target: Path) -> dict[str, Any] | None:
+def last_build(target: Path) -> Record | None:
     """The row of ``published_build``; None where there is none that could be read."""
     if not target.is_file():
         return None
@@ -74,66 +77,98 @@ def kept_builds(target: Path) -> list[Build]:
 def replace_file(
     target: Path, write: Callable[[Path], None], keep: int, working: Path | None = None
 ) -> None:
-    """Let ``write`` write a new file, and rename it; the ``keep`` builds before it stay beside it.
+    """Replace the target by a new file, which ``write`` writes; keep the latest ``keep`` builds.
 
-    The file keeps the mode and, where that is allowed, the owner of the one that it replaces.
-    Another build that publishes to the same file waits. working: see check_target. Raises
-    PublishFault.
+    The new file gets the mode and, where that is allowed, the owner of the old one. Another build
+    that publishes to the same target waits. working: see check_target. Raises PublishFault.
     """
     check_target(target, working)
-    with _alone(target), _new_file(target) as new:
+    with _locked(target), _new_file(target) as new:
         write(new)
         if _wal(new).exists():
             raise PublishFault(f"{new}: the new file is not whole. Build again.")
         with new.open("rb") as file:
             os.fsync(file.fileno())
         _swap(target, new, keeps=keep > 0, working=working)
-        # Published is published: what can't be removed now, the next build removes.
+        # The publish has succeeded; what can't be removed now, the next build removes.
         with suppress(OSError):
             for build in kept_builds(target)[keep:]:
                 build.path.unlink()
 
 
-def roll_back(target: Path, build_id: str | None = None) -> tuple[Build, str | None]:
-    """Put an earlier build back, in one rename; the one that it replaces is kept beside it.
+def write(con: DuckDBPyConnection, publication: Publication, new: Path) -> None:
+    """Write the tables of a publication to a new database file."""
+    # A cursor of its own: dbt's transaction can write to one database only, the working one.
+    with con.cursor() as cursor:
+        path = str(new).replace("'", "''")
+        cursor.execute(f"attach '{path}' as publish_new (storage_version '{STORAGE_VERSION}')")
+        try:
+            cursor.execute("create schema publish_new.marts; create schema publish_new.quality")
+            for table, source in publication.sources.items():
+                if table != "marts.published_build":
+                    # Ordered, so that the same data gives the same rows in the same places.
+                    cursor.execute(
+                        f"create table publish_new.{table} as select * from {source} order by all"
+                    )
+            _create_row(cursor, "publish_new.marts.published_build", publication.row)
+            cursor.execute("checkpoint publish_new")
+        finally:
+            # Should this fail as well, on a full disk for example, the first error matters.
+            with suppress(duckdb.Error):
+                cursor.execute("detach publish_new")
 
-    build_id: which one, else the latest that is older than what is published. Returns it, and the
-    id of the build that it replaced, None where nothing was there. Raises PublishFault.
+
+def _create_row(con: DuckDBPyConnection, table: str, row: Mapping[str, tuple[str, Any]]) -> None:
+    columns = ", ".join(f"{name} {type_}" for name, (type_, _) in row.items())
+    con.execute(f"create table {table} ({columns})")
+    marks = ", ".join("?" * len(row))
+    con.execute(f"insert into {table} values ({marks})", [value for _, value in row.values()])
+
+
+def roll_back(target: Path, build_id: str | None = None) -> tuple[Build, str | None]:
+    """Restore an earlier build by one rename, and keep the build that it replaces.
+
+    build_id: which one; by default the latest that is older than the published build. Returns it,
+    and the id of the build that it replaced, None where there was none. Raises PublishFault.
     """
     check_target(target)
-    with _alone(target), _new_file(target) as new:
+    with _locked(target), _new_file(target) as new:
         current = last_build(target)
         back = _choose(target, current, build_id)
         _link(back.path, new, target)
         _swap(target, new, keeps=True)
         with suppress(OSError):
             back.path.unlink()
-    return back, current and current["build_id"]
+    return back, current["build_id"] if current else None
 
 
-def _choose(target: Path, current: dict[str, Any] | None, build_id: str | None) -> Build:
+def _choose(target: Path, current: Record | None, build_id: str | None) -> Build:
     others = [
         one for one in kept_builds(target) if not current or one.build_id != current["build_id"]
     ]
     for one in others:
         if one.build_id == build_id if build_id else _is_older(one, current):
             return one
-    what = f"no build {build_id}" if build_id else "no earlier build"
+    what = f"build {build_id} is not" if build_id else "no earlier build is"
     listed = "".join(f"\n  {one.build_id}  published at {one.published_at}" for one in others)
-    hint = f"There are, for BUILD=…:{listed}" if listed else "keep_published says how many are."
-    raise PublishFault(f"{target}: {what} is kept beside it. {hint}")
+    hint = (
+        f"Builds to choose from with BUILD=…:{listed}"
+        if listed
+        else "keep_published says how many are."
+    )
+    raise PublishFault(f"{target}: {what} kept beside it. {hint}")
 
 
-def _is_older(build: Build, current: dict[str, Any] | None) -> bool:
+def _is_older(build: Build, current: Record | None) -> bool:
     return not current or build.published_at < current["published_at"]
 
 
 def check_target(target: Path, working: Path | None = None) -> None:
-    """See whether a file can be published to. Raises PublishFault.
+    """Raises PublishFault where a file can't be published to.
 
-    working: the working database, which must be another one.
+    working: the working database, which must be another file.
     """
-    with _told(target):
+    with _refusing(target):
         fault = _fault(target, working)
     if fault:
         raise PublishFault(fault)
@@ -168,37 +203,24 @@ def _fault(target: Path, working: Path | None) -> str | None:
 
 
 @contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """Hold a lock beside the target; it is gone with the process that holds it."""
-    with _told(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Opened for reading, which is enough, so that builds of several users can share it.
-        lock = os.open(target.with_name(f".{target.name}.lock"), os.O_RDONLY | os.O_CREAT, 0o666)
+def _locked(target: Path) -> Iterator[None]:
+    """Hold the lock beside the target."""
+    with _refusing(target):
         try:
-            until = time.monotonic() + PATIENCE
-            while not _is_locked(lock):
-                if time.monotonic() > until:
-                    raise PublishFault(
-                        f"{target}: another build has been publishing to it for {PATIENCE} seconds."
-                        " End that one, and try again."
-                    )
-                time.sleep(0.05)
-            yield
-        finally:
-            os.close(lock)
-
-
-def _is_locked(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+            with locked(
+                target.with_name(f".{target.name}.lock"),
+                PATIENCE,
+                f"{target}: another build has been publishing to it for {PATIENCE} seconds."
+                " Stop that one and try again.",
+            ):
+                yield
+        except InUse as error:
+            raise PublishFault(str(error)) from None
 
 
 @contextmanager
-def _told(target: Path) -> Iterator[None]:
-    """Tell what the disk or DuckDB refuses as a PublishFault."""
+def _refusing(target: Path) -> Iterator[None]:
+    """Turn an error of the disk or of DuckDB into a PublishFault."""
     try:
         yield
     except (OSError, duckdb.Error) as error:
@@ -210,10 +232,10 @@ def _told(target: Path) -> Iterator[None]:
 
 @contextmanager
 def _new_file(target: Path) -> Iterator[Path]:
-    """The file that is to replace the target, gone if it does not; for who holds the lock."""
+    """The file that is to replace the target, removed if it does not. Needs the lock."""
     new = _new(target)
     try:
-        # Nobody else writes here now: what is left is of a build that died before its rename.
+        # Under the lock nobody else writes here: this is left from a build that died.
         _remove(new)
         yield new
     finally:
@@ -226,7 +248,7 @@ def _remove(new: Path) -> None:
 
 
 def _swap(target: Path, new: Path, keeps: bool, working: Path | None = None) -> None:
-    # Once more: somebody may have come since the first look.
+    # Again: something may have changed since the first check.
     check_target(target, working)
     if target.exists():
         current = last_build(target)
@@ -234,7 +256,7 @@ def _swap(target: Path, new: Path, keeps: bool, working: Path | None = None) -> 
             _link(target, _kept(target, current["build_id"]), target)
         _take_over(target, new)
     os.replace(new, target)
-    # Some disks of a network have no such thing.
+    # Some network file systems can't.
     with suppress(OSError):
         _sync_folder(target.parent)
 
@@ -244,9 +266,9 @@ def _kept(target: Path, build_id: str) -> Path:
 
 
 def _link(old: Path, name: Path, target: Path) -> None:
-    """Give a file another name; where the disk can't, copy it. For who holds the target's lock."""
+    """Give a file another name, or copy it if the disk has no hard links. Needs the lock."""
     if name.exists():
-        # Kept already, by a process that died before its rename.
+        # Kept by a process that died before its rename.
         return
     try:
         os.link(old, name)
@@ -272,7 +294,7 @@ def _take_over(old: Path, new: Path) -> None:
     os.utime(new)
     status = old.stat()
     if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
-        # Only root may give a file away; a group of one's own is allowed.
+        # Only root may change the owner; a group that the user belongs to is allowed.
         with suppress(PermissionError):
             os.chown(new, -1, status.st_gid)
         with suppress(PermissionError):

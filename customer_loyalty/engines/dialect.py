@@ -19,6 +19,8 @@ from sqlalchemy import types
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine.default import DefaultDialect
 
+from customer_loyalty.engine import Row
+
 NAME = "openduckdb"
 URL = f"{NAME}://"
 
@@ -43,8 +45,8 @@ class _Cursor:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self._rows: list[tuple] = []
-        self.description: list[tuple] | None = None
+        self._rows: list[Row] = []
+        self.description: list[Row] | None = None
         self.rowcount = -1
 
     def execute(self, statement: str, parameters: Any = None) -> None:
@@ -52,14 +54,14 @@ class _Cursor:
         self.description = result.description
         self._rows = result.fetchall()
 
-    def fetchone(self) -> tuple | None:
+    def fetchone(self) -> Row | None:
         return self._rows.pop(0) if self._rows else None
 
-    def fetchmany(self, size: int = 1) -> list[tuple]:
+    def fetchmany(self, size: int = 1) -> list[Row]:
         rows, self._rows = self._rows[:size], self._rows[size:]
         return rows
 
-    def fetchall(self) -> list[tuple]:
+    def fetchall(self) -> list[Row]:
         rows, self._rows = self._rows, []
         return rows
 
@@ -104,7 +106,9 @@ class OpenDuckDBDialect(DefaultDialect):
     def initialize(self, connection: Any) -> None:
         """Nothing to ask the server for."""
 
-    def get_columns(self, connection, table_name, schema=None, **_kwargs) -> list[dict]:
+    def get_columns(
+        self, connection: Any, table_name: str, schema: str | None = None, **_kwargs: Any
+    ) -> list[dict[str, Any]]:
         rows = connection.exec_driver_sql(
             "select column_name, data_type, is_nullable from information_schema.columns"
             " where table_name = ? and table_schema = ? and table_catalog = current_database()"
@@ -121,21 +125,27 @@ class OpenDuckDBDialect(DefaultDialect):
             for name, type_, nullable in rows
         ]
 
-    def has_table(self, connection, table_name, schema=None, **_kwargs) -> bool:
+    def has_table(
+        self, connection: Any, table_name: str, schema: str | None = None, **_kwargs: Any
+    ) -> bool:
         return bool(self.get_columns(connection, table_name, schema))
 
-    def get_schema_names(self, connection, **_kwargs) -> list[str]:
+    def get_schema_names(self, connection: Any, **_kwargs: Any) -> list[str]:
         rows = connection.exec_driver_sql("select schema_name from information_schema.schemata")
         return [name for (name,) in rows]
 
-    def get_table_names(self, connection, schema=None, **_kwargs) -> list[str]:
+    def get_table_names(
+        self, connection: Any, schema: str | None = None, **_kwargs: Any
+    ) -> list[str]:
         rows = connection.exec_driver_sql(
             "select table_name from information_schema.tables where table_schema = ?",
             (schema or self.default_schema_name,),
         )
         return [name for (name,) in rows]
 
-    def get_view_names(self, connection, schema=None, **_kwargs) -> list[str]:
+    def get_view_names(
+        self, connection: Any, schema: str | None = None, **_kwargs: Any
+    ) -> list[str]:
         return []
 
 

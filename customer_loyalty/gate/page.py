@@ -6,18 +6,17 @@ import re
 from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from jinja2 import Environment, StrictUndefined
 
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.errors import Refusal
-from customer_loyalty.gate import LEDGER, Result
-from customer_loyalty.rules import ACTIONS
+from customer_loyalty.gate.results import LEDGER, Result
+from customer_loyalty.gate.rules import ACTIONS
 
 if TYPE_CHECKING:
-    from customer_loyalty.engine import Engine
-    from customer_loyalty.targets import Target
+    from customer_loyalty.engine import Engine, Target
 
 RESULTS = "gx_validation_results"
 
@@ -37,7 +36,11 @@ class Input:
     rows_followed: int
     rows_used: int
     max_rows_quarantined: int
+    is_over_limit: bool
     staged_by: str
+
+
+OfInput = TypeVar("OfInput", Result, Input)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Check:
         """The results of broken rules, the worst first."""
         return sorted(
             (one for one in self.results if not one.success or one.left_success is False),
-            key=lambda one: (not self.closes(one), ACTIONS.index(one.action)),
+            key=lambda one: (not one.closes_gate, ACTIONS.index(one.action)),
         )
 
     @cached_property
@@ -67,17 +70,18 @@ class Check:
     @cached_property
     def closing(self) -> list[Result]:
         """The broken ones that keep the gate closed."""
-        return [one for one in self.broken if self.closes(one)]
+        return [one for one in self.broken if one.closes_gate]
 
     @cached_property
     def over_limit(self) -> list[Input]:
         """Inputs of which more rows break a rule than may be left out."""
-        return [one for one in self.inputs if one.rows_quarantined > one.max_rows_quarantined]
+        return [one for one in self.inputs if one.is_over_limit]
 
     @cached_property
     def staged_since(self) -> list[str]:
         """Inputs that were staged anew and not checked since."""
-        of_inputs = {(one.input, one.staged_by) for one in (*self.results, *self.inputs)}
+        checked: list[Result | Input] = [*self.results, *self.inputs]
+        of_inputs = {(one.input, one.staged_by) for one in checked}
         return sorted({name for name, run in of_inputs if run != self.staged_by.get(name)})
 
     @property
@@ -87,14 +91,6 @@ class Check:
             return "closed"
         return "warned" if self.broken else "open"
 
-    def closes(self, result: Result) -> bool:
-        """Whether a rule keeps the gate closed: itself, or as one of too many to be left out."""
-        too_many = result.input in {one.input for one in self.over_limit}
-        stops = result.action == "stop" or (result.action == "quarantine" and too_many)
-        return (not result.success and stops) or (
-            result.left_success is False and result.action != "warn"
-        )
-
 
 def render(check: Check) -> str:
     """The page on a check."""
@@ -102,7 +98,7 @@ def render(check: Check) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["one_by_one"] = lambda examples: re.split(r"(?<=\)); ", examples)
-    template = (files("customer_loyalty") / "data_docs.html.j2").read_text("utf-8")
+    template = (files("customer_loyalty.gate") / "page.html.j2").read_text("utf-8")
     return environment.from_string(template).render(check=check)
 
 
@@ -129,7 +125,7 @@ def read(engine: Engine) -> Check:
     if not engine.has_table("quality", RESULTS):
         return Check([], [], {})
 
-    def rows(kind: type, table: str) -> list:
+    def rows(kind: type[OfInput], table: str) -> list[OfInput]:
         """A table's rows, inputs in the order of the contract."""
         names = ", ".join(one.name for one in fields(kind))
         found = engine.rows(f"select {names} from {engine.table('quality', table)}")

@@ -1,7 +1,7 @@
-"""The rules of the gate: what the suite files say of each, read and checked.
+"""The rules of the gate, from the suite files.
 
-A suite file is Great Expectations' own form of a list of expectations; ``meta`` adds the rule's id,
-what a broken rule does, and two sentences for people.
+A suite file is a list of expectations in Great Expectations' own form; ``meta`` adds the rule's id,
+the action of a broken rule, and two sentences for people.
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ from typing import Any
 
 import yaml
 
+from customer_loyalty import contract
 from customer_loyalty.contract import INPUTS
-from customer_loyalty.engine import engine_of
-from customer_loyalty.files import LANDING_RULES
+from customer_loyalty.engine import Engine
+from customer_loyalty.errors import GateError
+from customer_loyalty.inputs.faults import FILE_RULES
 
 ACTIONS = ("stop", "quarantine", "warn")
 
-KEYS: dict[str, tuple[str, ...]] = {
-    "raw_customers": ("customer_id",),
-    "raw_orders": ("order_id",),
-    "raw_surveys": ("response_id",),
-    "raw_exchange_rates": ("currency_code", "rate_date"),
-    "raw_subscriptions": ("subscription_id",),
-    "input_distributions": ("source_system", "item"),
-}
-"""The columns that name a row of each input, or of what is measured on them, to a person."""
+KEYS = contract.KEYS | {"input_distributions": ("source_system", "item")}
+"""The columns that name a row of each suite's table to a person."""
+
+PLACE = ("_source_file", "_source_row")
+"""Where a row of an input comes from."""
 
 SUITES = (*INPUTS, "input_distributions")
 """The suite files, by name."""
@@ -37,30 +35,28 @@ NO_QUARANTINE = {
 """Suites whose rules can't leave rows out, and why."""
 
 
-class GateError(Exception):
-    """The gate itself is broken: a suite that can't be read, a rule that gave no result."""
-
-
 def load_suite(name: str) -> dict[str, Any]:
     """The suite of an input. Raises GateError where a rule has no name, action or sentence."""
-    suite = yaml.safe_load(
-        (files("customer_loyalty") / "suites" / f"{name}.yml").read_text("utf-8")
+    suite: dict[str, Any] = yaml.safe_load(
+        (files("customer_loyalty.gate") / "suites" / f"{name}.yml").read_text("utf-8")
     )
     for rule in suite["expectations"]:
         meta = rule.setdefault("meta", {})
         meta["suite"] = f"suites/{name}.yml"
-        told = f"{meta['suite']}: rule {meta.get('rule', rule['type'])}"
+        named = f"{meta['suite']}: rule {meta.get('rule', rule['type'])}"
         missing = [word for word in ("rule", "action", "says", "remedy") if not meta.get(word)]
         if missing or meta["action"] not in ACTIONS:
             raise GateError(
-                f"{told} needs {', '.join(missing) or 'an action of ' + ', '.join(ACTIONS)}."
+                f"{named} needs {', '.join(missing) or 'an action of ' + ', '.join(ACTIONS)}."
             )
         if meta["action"] == "quarantine" and name in NO_QUARANTINE:
-            raise GateError(f"{told} can't quarantine: {NO_QUARANTINE[name]}. Let it stop or warn.")
+            raise GateError(
+                f"{named} can't quarantine: {NO_QUARANTINE[name]}. Let it stop or warn."
+            )
     rules = [rule["meta"]["rule"] for rule in suite["expectations"]]
     twice = {rule for rule in rules if rules.count(rule) > 1}
     if twice:
-        raise GateError(f"suites/{name}.yml: {', '.join(sorted(twice))} stands there twice.")
+        raise GateError(f"suites/{name}.yml: {', '.join(sorted(twice))} is there twice.")
     return suite
 
 
@@ -75,14 +71,14 @@ def with_parameters(value: Any, parameters: dict[str, Any]) -> Any:
     return value
 
 
-def export(session: Any) -> Any:
+def export(engine: Engine) -> Any:
     """Every rule as the relation that ``quality.rules`` is made of: one row per rule.
 
     Those of files first: what they stop never comes before Great Expectations.
     """
     rows = [
         ("*", "*", rule, "stop", says, remedy, "landing")
-        for rule, (says, remedy) in LANDING_RULES.items()
+        for rule, (says, remedy) in FILE_RULES.items()
     ]
     rows += [
         (
@@ -98,7 +94,6 @@ def export(session: Any) -> Any:
         for rule in load_suite(name)["expectations"]
         for meta in [rule["meta"]]
     ]
-    engine = engine_of(session)
     columns = "input", "column_name", "rule", "action", "says", "remedy", "expectation"
     engine.create_table("exported_rules", dict.fromkeys(columns, "varchar"), rows)
-    return engine.made_of("exported_rules")
+    return engine.model_from("exported_rules")

@@ -1,4 +1,7 @@
-"""A Spark cluster on this machine: a master, two workers, and a Thrift server that dbt connects to.
+"""Start and stop a Spark cluster on this machine: ``spark_cluster.py up`` and ``down``.
+
+It has a master, two workers, and a Thrift server that dbt connects to, so that the project can be
+tried and tested on Spark without one of your own.
 
 It is a distributed engine in all but the network: each worker and each executor is a process of its
 own, and rows go from one to the other over sockets. Everything listens on 127.0.0.1 only, and
@@ -11,12 +14,12 @@ alone, which may be somebody else's by now.
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -31,12 +34,13 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 from zlib import crc32
 
+import click
 import psutil
 
+from customer_loyalty.engines.servers import SPARK_CLIENT, SPARK_FOLDER
 from customer_loyalty.errors import Refusal
+from customer_loyalty.lock import locked
 
-FOLDER = "warehouse/spark"
-"""Where a cluster lives, unless LOYALTY_SPARK says otherwise."""
 THRIFT_PORT = 10000
 """Unless LOYALTY_SPARK_PORT says otherwise."""
 MASTER_PORT = 7077
@@ -142,7 +146,7 @@ def up(folder: Path, tell: Callable[[str], None] = print) -> tuple[Cluster, bool
             f"LOYALTY_SPARK: Spark can't work in {folder}, for {' '.join(unfit)} in a path means"
             " something to it. Name a folder of letters, digits and blanks."
         )
-    with _alone(folder):
+    with _locked(folder):
         before = load(folder)
         if before:
             if is_up(before):
@@ -160,10 +164,10 @@ def down(folder: Path) -> int:
     folder = folder.absolute()
     if not (folder / STATE).exists():
         return 0
-    with _alone(folder):
+    with _locked(folder):
         cluster = load(folder)
         ended = end_processes(cluster.id) if cluster else 0
-        (folder / STATE).unlink(missing_ok=True)
+        _forget(folder)
         _clear(folder)
     return ended
 
@@ -210,7 +214,7 @@ def _start(folder: Path, tell: Callable[[str], None]) -> Cluster:
         return cluster
     except BaseException:
         end_processes(cluster.id)
-        (folder / STATE).unlink(missing_ok=True)
+        _forget(folder)
         raise
 
 
@@ -229,9 +233,9 @@ class _Start:
         A worker that finds no master tries again only after many seconds, and an application that
         finds one worker only takes both of its executors there.
         """
-        address = urlsplit(self.cluster.master)
-        self.start_daemon("master", "--host", HOST, "--port", str(address.port))
-        self.wait("the master to listen", lambda: self.listens("master", address.port))
+        port = int(self.cluster.master.rpartition(":")[2])
+        self.start_daemon("master", "--host", HOST, "--port", str(port))
+        self.wait("the master to listen", lambda: self.listens("master", port))
         for name in WORKERS:
             resources = ("--cores", str(WORKER_CORES), "--memory", WORKER_MEMORY)
             work = ("--work-dir", str(self.folder / "work" / name))
@@ -281,9 +285,7 @@ class _Start:
         arguments = ("--class", main, *conf, "spark-internal", *hiveconf)
         self.start("thrift", {}, "spark-submit", *arguments)
 
-    def start(
-        self, name: str, environment: Mapping[str, str], program: str, *arguments: str
-    ) -> None:
+    def start(self, name: str, environment: dict[str, str], program: str, *arguments: str) -> None:
         """Start a process in the background: with a log, and without terminal and input."""
         with self.log(name).open("wb") as log:
             self.processes[name] = subprocess.Popen(
@@ -350,7 +352,7 @@ def belongs_to(id: str, process: int | psutil.Process) -> bool:
     try:
         if isinstance(process, int):
             process = psutil.Process(process)
-        return process.environ().get(ID) == id
+        return bool(process.environ().get(ID) == id)
     except (psutil.Error, OSError):
         # Gone, or somebody else's.
         return False
@@ -405,7 +407,7 @@ def get(address: str) -> Any:
 
 def registered(master_ui: str) -> int:
     """How many workers the master knows to be alive."""
-    return get(f"{master_ui}/json/")["aliveworkers"]
+    return int(get(f"{master_ui}/json/")["aliveworkers"])
 
 
 def executors(cluster: Cluster) -> list[dict[str, Any]]:
@@ -551,9 +553,13 @@ def environment(folder: Path, java_home: Path) -> dict[str, str]:
     Another application on the cluster needs nothing else: it gets the settings of
     ``common_settings``, the address of the master included.
     """
-    folder = folder.absolute()
     kept = {key: value for key, value in os.environ.items() if not key.startswith(OTHERS)}
-    return kept | {
+    return kept | client_environment(folder.absolute(), java_home)
+
+
+def client_environment(folder: Path, java_home: Path) -> dict[str, str]:
+    """What ``environment`` adds to that of the caller; the file SPARK_CLIENT holds it."""
+    return {
         "JAVA_HOME": str(java_home),
         "SPARK_HOME": str(spark_home()),
         "SPARK_CONF_DIR": str(folder / "conf"),
@@ -656,9 +662,18 @@ def load(folder: Path) -> Cluster | None:
 
 
 def _save(folder: Path, cluster: Cluster) -> None:
-    new = folder / f"{STATE}.new"
-    new.write_text(json.dumps(asdict(cluster), indent=2) + "\n", "utf-8")
-    new.replace(folder / STATE)
+    for name, content in (
+        (SPARK_CLIENT, client_environment(folder, Path(cluster.java_home))),
+        (STATE, asdict(cluster)),
+    ):
+        new = folder / f"{name}.new"
+        new.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        new.replace(folder / name)
+
+
+def _forget(folder: Path) -> None:
+    for name in (STATE, SPARK_CLIENT):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _prepare(folder: Path) -> None:
@@ -684,18 +699,70 @@ def _write_settings(folder: Path, settings: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Keep other starts and stops away. Raises Refusal where one is under way."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
+        with locked(
+            folder / "lock",
+            0,
+            f"Spark is being started or stopped in {folder} right now. Try again in a minute.",
+        ):
+            yield
     except OSError as error:
         raise Refusal(f"LOYALTY_SPARK: {folder}: {error.strerror}.") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Refusal(
-                f"Spark is being started or ended in {folder} right now: try again in a minute."
-            ) from None
-        yield
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+@click.group()
+@click.option(
+    "--relative-to",
+    default=".",
+    type=click.Path(path_type=Path),
+    help="What a relative folder in LOYALTY_SPARK is relative to.",
+)
+@click.pass_context
+def main(context: click.Context, relative_to: Path) -> None:
+    """A Spark cluster on this machine, in the folder LOYALTY_SPARK and on 127.0.0.1 only."""
+    given = os.environ.get("LOYALTY_SPARK")
+    context.obj = (relative_to / given if given else Path(SPARK_FOLDER)).absolute()
+
+
+@main.command("up")
+@click.pass_obj
+def start_command(folder: Path) -> None:
+    """Start it, unless it runs: a master, two workers, and the Thrift server for dbt.
+
+    Ports: LOYALTY_SPARK_PORT of the Thrift server, LOYALTY_SPARK_MASTER_PORT of the master.
+    """
+    # A start that is ended on the way, by a scheduler's timeout for example, ends what it started.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        cluster, is_new = up(folder, tell=click.echo)
+    except (Refusal, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(
+        f"Spark is up{'' if is_new else ' already'}: Thrift at {cluster.thrift_host}:"
+        f"{cluster.thrift_port}, {len(cluster.workers)} workers of {cluster.master}, all in"
+        f" {folder}. To stop it: make spark-down"
+    )
+
+
+@main.command("down")
+@click.pass_obj
+def stop_command(folder: Path) -> None:
+    """Stop every process of it. The tables in its folder stay."""
+    try:
+        ended = down(folder)
+    except (Refusal, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(
+        f"Spark is down: {ended} processes ended."
+        if ended
+        else f"Nothing to stop: no Spark runs in {folder}."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -8,45 +8,43 @@ the tables' own Parquet files, the very ones of which dbt then builds the marts.
 
 from __future__ import annotations
 
-import fcntl
+import json
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, date, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import duckdb
 import pyhive.exc
 from thrift.Thrift import TException
 
-from customer_loyalty import spark_cluster
 from customer_loyalty.contract import INPUTS
-from customer_loyalty.engine import Engine
-from customer_loyalty.errors import Refusal
-from customer_loyalty.files import land
-from customer_loyalty.judge import Judge, Rule, new_context
-from customer_loyalty.publish import check_that_publish_made
-from customer_loyalty.published_file import PublishFault
-from customer_loyalty.python_models import MADE, run_models_of
-from customer_loyalty.targets import (
-    Target,
+from customer_loyalty.engine import Engine, Judge, Publication, Record, Row, Rule, Target
+from customer_loyalty.engines.servers import (
+    MODEL_VIEW,
+    SPARK_CLIENT,
+    SPARK_FOLDER,
+    check_loaded_tables,
+    check_published_tables,
     check_raw_schema,
-    check_that_load_made,
     check_working_schema,
-    wait_for,
+    run_models_with,
 )
+from customer_loyalty.errors import PublishFault, Refusal
+from customer_loyalty.gate.judge import ExpectationsJudge, new_context
+from customer_loyalty.inputs.files import land
+from customer_loyalty.lock import locked
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
     from pyspark.sql import DataFrame, SparkSession
-
-    from customer_loyalty.publish import Publication
 
 SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
 """Settings without which numbers would be others."""
@@ -73,11 +71,10 @@ class Checks:
         from pyspark.sql import SparkSession
 
         builder = SparkSession.builder.appName("customer-loyalty checks")
-        cluster = spark_cluster.load(self.folder)
         if master := os.environ.get("LOYALTY_SPARK_MASTER"):
             builder = builder.master(master)
-        elif cluster:
-            os.environ.update(spark_cluster.environment(self.folder, Path(cluster.java_home)))
+        elif (given := self.folder / SPARK_CLIENT).exists():
+            os.environ.update(json.loads(given.read_text("utf-8")))
         session = (
             builder.config("spark.ui.enabled", "false")
             .config("spark.sql.session.timeZone", "UTC")
@@ -126,7 +123,7 @@ class SparkEngine(Engine):
         cursor.execute(sql)
         return cursor
 
-    def records(self, sql: str) -> list[dict[str, Any]]:
+    def records(self, sql: str) -> list[Record]:
         cursor = self.run(sql)
         columns = [column[0].rpartition(".")[2] for column in cursor.description]
         # PyHive makes values of timestamps and decimals, not of dates.
@@ -156,13 +153,13 @@ class SparkEngine(Engine):
             f" from ({source}) as given ({', '.join(columns)})" + ("" if values else " where false")
         )
 
-    def made_of(self, name: str) -> None:
-        self.run(f"create or replace temporary view {MADE} as select * from {name}")
+    def model_from(self, name: str) -> None:
+        self.run(f"create or replace temporary view {MODEL_VIEW} as select * from {name}")
 
     def land(self, raw_data: str, name: str) -> None:
         with duckdb.connect() as con:
             self.copy_rows(land(con, raw_data, name), f"landed_{name}")
-        self.made_of(f"landed_{name}")
+        self.model_from(f"landed_{name}")
 
     def has_table(self, room: str, name: str) -> bool:
         schema = self.schema(room)
@@ -182,7 +179,7 @@ class SparkEngine(Engine):
             with suppress(Exception):
                 self._running.cancel()
 
-    def last_build(self, place: str) -> dict[str, Any] | None:
+    def last_build(self, place: str) -> Record | None:
         if not self.rows("show schemas like 'marts'"):
             return None
         if not self.rows("show views in marts like 'published_build'"):
@@ -264,14 +261,14 @@ class SparkEngine(Engine):
         """
         build = publication.row["build_id"][1]
         kept = f"published_{build.replace('-', '_')}"
-        sources = publication.sources(self)
+        sources = publication.sources
         copies = {target: f"{kept}.{target.rpartition('.')[2]}" for target in sources}
         try:
             for schema in ("marts", "quality"):
                 self.run(f"create schema if not exists {schema}")
             found = (self.rows(f"show tables in {schema}") for schema in ("marts", "quality"))
             standing = {f"{schema}.{name}" for schema, name, *_ in chain(*found)}
-            check_that_publish_made(standing & sources.keys())
+            check_published_tables(standing & sources.keys())
             self.run(f"create schema {kept}")
             for target, source in sources.items():
                 self.run(f"create table {copies[target]} using parquet as select * from {source}")
@@ -279,7 +276,7 @@ class SparkEngine(Engine):
             with suppress(*ERRORS):
                 self.run(f"drop schema if exists {kept} cascade")
             raise PublishFault(
-                f"Nothing was published, because Spark refused: {told(error)}"
+                f"Nothing was published, because Spark refused: {server_message(error)}"
             ) from None
         try:
             for target, copy in copies.items():
@@ -288,7 +285,7 @@ class SparkEngine(Engine):
                 self.run(f"{verb} view {target} as select * from {copy}")
         except ERRORS as error:
             # No PublishFault: some of the views may be of the new build already.
-            raise Refusal(f"The publish broke off: {told(error)}") from None
+            raise Refusal(f"The publish broke off: {server_message(error)}") from None
         # Published is published.
         with suppress(*ERRORS):
             self._forget(kept, publication.keep)
@@ -302,7 +299,7 @@ class SparkEngine(Engine):
                 with suppress(self.Error):
                     at = self.value(f"select max(published_at) from {schema}.published_build")
                     dated[schema] = str(at)
-        complete = sorted(filter(dated.get, dated), key=dated.get, reverse=True)
+        complete = sorted(filter(dated.get, dated), key=dated.__getitem__, reverse=True)
         for schema in dated.keys() - {*complete[:keep]}:
             self.run(f"drop schema {schema} cascade")
 
@@ -327,7 +324,7 @@ def literal(value: Any) -> str:
     return f"'{escaped}'"
 
 
-def told(error: Exception) -> str:
+def server_message(error: Exception) -> str:
     """What a Thrift server says of an error, without the traces of its Java."""
     status = getattr(error.args[0], "status", None) if error.args else None
     text = getattr(status, "errorMessage", None) or str(error)
@@ -356,7 +353,7 @@ def spark_judges(engine: SparkEngine) -> Iterator[Callable[[str], Judge]]:
         yield judge_of
 
 
-class SparkJudge(Judge):
+class SparkJudge(ExpectationsJudge):
     """One DataFrame before Great Expectations."""
 
     def __init__(self, engine: SparkEngine, batch: Any, validator: Any) -> None:
@@ -370,7 +367,7 @@ class SparkJudge(Judge):
         columns: Sequence[str],
         order_by: Sequence[str],
         limit: int,
-    ) -> list[Sequence[Any]]:
+    ) -> list[Row]:
         from pyspark.sql.functions import expr
 
         rows = self._rows_that_break(rule, parameters).orderBy(
@@ -384,13 +381,13 @@ class SparkJudge(Judge):
         parameters: Mapping[str, Any],
         table: str,
         columns: Mapping[str, str],
-        told: Mapping[str, str | None],
+        constants: Mapping[str, str | None],
     ) -> None:
         from pyspark.sql.functions import col, lit
 
         rows = self._rows_that_break(rule, parameters).select(
             *(col(column).alias(name) for name, column in columns.items()),
-            *(lit(value).cast("string").alias(name) for name, value in told.items()),
+            *(lit(value).cast("string").alias(name) for name, value in constants.items()),
         )
         self._engine.add_rows(table, rows)
 
@@ -424,7 +421,7 @@ class SparkTarget(Target):
         super().__init__(name)
         check_working_schema(credentials.schema)
         self.credentials = credentials
-        folder = os.environ.get("LOYALTY_SPARK") or spark_cluster.FOLDER
+        folder = os.environ.get("LOYALTY_SPARK") or SPARK_FOLDER
         self.checks = Checks(Path(folder).absolute())
 
     @property
@@ -455,14 +452,12 @@ class SparkTarget(Target):
 
     @contextmanager
     def _locked(self, wait: float) -> Iterator[None]:
-        Path(LOCK).parent.mkdir(exist_ok=True)
-        with open(LOCK, "w") as lock:
-            wait_for(
-                partial(_is_locked, lock),
-                wait,
-                "A build or a load of this checkout works on Spark. Try again when it has ended, or"
-                " wait for it with WAIT=60.",
-            )
+        with locked(
+            Path(LOCK),
+            wait,
+            "A build or a load of this checkout works on Spark. Try again when it has ended, or"
+            " wait for it with WAIT=60.",
+        ):
             yield
 
     def load(
@@ -480,7 +475,7 @@ class SparkTarget(Target):
                 name: LOADED in dict(engine.rows(f"show tblproperties {schema}.{name}"))
                 for name in sorted(there)
             }
-            check_that_load_made(schema, made)
+            check_loaded_tables(schema, made)
             try:
                 for name in INPUTS:
                     engine.copy_rows(landed[name], f"loaded_{name}")
@@ -493,7 +488,9 @@ class SparkTarget(Target):
                     engine.run(f"drop table if exists {schema}.{name}")
                     engine.run(f"alter table {schema}.{name}__new rename to {schema}.{name}")
             except ERRORS as error:
-                raise Refusal(f"The load broke off, because Spark refused: {told(error)}") from None
+                raise Refusal(
+                    f"The load broke off, because Spark refused: {server_message(error)}"
+                ) from None
             finally:
                 self.checks.end()
             return {name: engine.value(f"select count(*) from {schema}.{name}") for name in INPUTS}
@@ -504,7 +501,7 @@ class SparkTarget(Target):
     def working(self) -> AbstractContextManager[Engine]:
         return self._connected()
 
-    def how_to_ask(self, sql: str) -> str:
+    def query_command(self, sql: str) -> str:
         return f'beeline -u jdbc:hive2://{self.credentials.host}:{self.credentials.port} -e "{sql}"'
 
     @contextmanager
@@ -537,31 +534,24 @@ class SparkTarget(Target):
             con.close()
 
 
-def _is_locked(file: IO[str]) -> bool:
-    """Lock a file, unless another process has."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
 def run_python_models_here(checks: Checks) -> None:
     """Let dbt-spark run Python models in this process, on the connection of their thread."""
     from dbt.adapters.spark import SparkAdapter
     from dbt.adapters.spark.connections import PyhiveConnectionWrapper
 
     # dbt-spark wraps the connection of PyHive.
-    run_models_of(SparkAdapter, lambda wrapped, schema: SparkEngine(wrapped.handle, schema, checks))
-    fetchall = PyhiveConnectionWrapper.fetchall
+    run_models_with(
+        SparkAdapter, lambda wrapped, schema: SparkEngine(wrapped.handle, schema, checks)
+    )
+    fetchall: Callable[[Any], list[Row]] = PyhiveConnectionWrapper.fetchall
 
-    def fetch_rows(con: Any) -> list:
-        """Of a statement that has no rows PyHive can't say so; dbt's unit tests ask."""
+    def fetch_rows(con: Any) -> list[Row]:
+        """PyHive fails on a statement that returns no rows; dbt's unit tests ask for them."""
         try:
             return fetchall(con)
         except TypeError:
             return []
 
     PyhiveConnectionWrapper.fetchall = fetch_rows
-    # dbt looks every second at best whether a statement has ended; there are hundreds.
+    # dbt asks at most once a second whether a statement has ended; a build has hundreds.
     PyhiveConnectionWrapper.poll_interval = property(lambda _: 0.05, lambda _, seconds: None)

@@ -1,18 +1,17 @@
-"""Great Expectations on tables: what is asked of it, on any engine, and how through SQLAlchemy."""
+"""Great Expectations on one table: on any engine, and through SQLAlchemy."""
 
 from __future__ import annotations
 
 import logging
 import os
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from customer_loyalty.rules import GateError, with_parameters
-
-Rule = Mapping[str, Any]
+from customer_loyalty.engine import Judge, Row, Rule
+from customer_loyalty.errors import GateError
+from customer_loyalty.gate.rules import with_parameters
 
 
 def new_context() -> Any:
@@ -38,8 +37,8 @@ def new_context() -> Any:
     )
 
 
-class Judge(ABC):
-    """One table before Great Expectations.
+class ExpectationsJudge(Judge):
+    """One table under test by Great Expectations.
 
     batch, validator: Great Expectations' own, of the whole table.
     """
@@ -48,45 +47,19 @@ class Judge(ABC):
         self._batch = batch
         self._validator = validator
 
-    def passes(self, rules: list[Rule], parameters: Mapping[str, Any]) -> dict[str, bool]:
-        """Whether each rule is kept, by its id. Raises GateError where one can't be judged."""
+    def passes(self, rules: Sequence[Rule], parameters: Mapping[str, Any]) -> dict[str, bool]:
         results = self._validate(rules, parameters, {"result_format": "BOOLEAN_ONLY"})
         return {rule: result.success for rule, result in results.items()}
 
     def details(
-        self, rules: list[Rule], parameters: Mapping[str, Any]
+        self, rules: Sequence[Rule], parameters: Mapping[str, Any]
     ) -> dict[str, Mapping[str, Any]]:
-        """What was found of each rule: how many rows break it, or what was observed."""
         results = self._validate(rules, parameters, {"result_format": "BASIC"})
         return {rule: result.result for rule, result in results.items()}
 
-    @abstractmethod
-    def first_rows_that_break(
-        self,
-        rule: Rule,
-        parameters: Mapping[str, Any],
-        columns: Sequence[str],
-        order_by: Sequence[str],
-        limit: int,
-    ) -> list[Sequence[Any]]:
-        """Some of the rows that break a rule. Raises GateError where it is none on rows."""
-
-    @abstractmethod
-    def keep_rows_that_break(
-        self,
-        rule: Rule,
-        parameters: Mapping[str, Any],
-        table: str,
-        columns: Mapping[str, str],
-        told: Mapping[str, str | None],
-    ) -> None:
-        """Insert the rows that break a rule into a table that the engine made.
-
-        columns: by the table's column, that of the judged rows. told: by the table's column, what
-        stands there in every row. Raises GateError where the rule is none on rows.
-        """
-
-    def _validate(self, rules, parameters, result_format) -> dict[str, Any]:
+    def _validate(
+        self, rules: Sequence[Rule], parameters: Mapping[str, Any], result_format: dict[str, str]
+    ) -> dict[str, Any]:
         import great_expectations as gx
 
         if not rules:
@@ -168,7 +141,7 @@ def sql_judges(connection: AbstractContextManager[str]) -> Iterator[Callable[[st
         yield judge_of
 
 
-class SQLJudge(Judge):
+class SQLJudge(ExpectationsJudge):
     """A table that Great Expectations reaches through SQLAlchemy."""
 
     def first_rows_that_break(
@@ -178,11 +151,12 @@ class SQLJudge(Judge):
         columns: Sequence[str],
         order_by: Sequence[str],
         limit: int,
-    ) -> list[Sequence[Any]]:
+    ) -> list[Row]:
         import sqlalchemy as sa
 
         rows = self._rows_that_break(rule, parameters, [*map(sa.column, columns)])
-        return self._execute(rows.order_by(*map(sa.column, order_by)).limit(limit)).fetchall()
+        found = self._execute(rows.order_by(*map(sa.column, order_by)).limit(limit))
+        return [tuple(row) for row in found.fetchall()]
 
     def keep_rows_that_break(
         self,
@@ -190,15 +164,15 @@ class SQLJudge(Judge):
         parameters: Mapping[str, Any],
         table: str,
         columns: Mapping[str, str],
-        told: Mapping[str, str | None],
+        constants: Mapping[str, str | None],
     ) -> None:
         import sqlalchemy as sa
 
         values = [
             *map(sa.column, columns.values()),
-            *(sa.literal(value, sa.String) for value in told.values()),
+            *(sa.literal(value, sa.String) for value in constants.values()),
         ]
-        names = [*columns, *told]
+        names = [*columns, *constants]
         rows = self._rows_that_break(rule, parameters, values)
         target = sa.table(table, *map(sa.column, names))
         self._execute(sa.insert(target).from_select(names, rows))

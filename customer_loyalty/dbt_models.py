@@ -1,0 +1,55 @@
+"""What the Python models of dbt (models/**/*.py) call.
+
+session: what the adapter passes to a model, from which the engine is resolved here, once. Each
+function returns what the model is made from. dbt finds ``dbt.ref`` and ``dbt.config.get`` by their
+text in a model's file, so these stay there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from customer_loyalty.contract import INPUTS
+from customer_loyalty.engines.choose import engine_for
+from customer_loyalty.gate import check, rules
+from customer_loyalty.publish import publication
+
+
+def land(session: Any, raw_data: str | None, name: str) -> Any:
+    """The rows of an input in a folder of files; none without a folder. Raises FileFault."""
+    engine = engine_for(session)
+    if raw_data:
+        return engine.land(raw_data, name)
+    columns = dict.fromkeys((*INPUTS[name], "_source_file"), "varchar")
+    engine.create_table("not_landed", columns | {"_source_row": "bigint"})
+    return engine.model_from("not_landed")
+
+
+def judge_staged(session: Any, *, countries: Any, languages: Any) -> Any:
+    """See ``check.judge_staged``. countries, languages: the reference seeds."""
+    return check.judge_staged(engine_for(session), _codes(countries), _codes(languages))
+
+
+def find_broken_rows(session: Any, *, countries: Any, languages: Any) -> Any:
+    """See ``check.find_broken_rows``."""
+    return check.find_broken_rows(engine_for(session), _codes(countries), _codes(languages))
+
+
+def judge_left(session: Any, *, countries: Any, languages: Any) -> Any:
+    """See ``check.judge_left``."""
+    return check.judge_left(engine_for(session), _codes(countries), _codes(languages))
+
+
+def export_rules(session: Any) -> Any:
+    """See ``rules.export``."""
+    return rules.export(engine_for(session))
+
+
+def publish(session: Any) -> Any:
+    """See ``publication.publish``."""
+    return publication.publish(engine_for(session))
+
+
+def _codes(seed: Any) -> list[str]:
+    """The codes of a reference seed, in its first column."""
+    return [row[0] for row in seed.fetchall()]

@@ -1,0 +1,1 @@
+"""The engines that a build can run on, and the choice between them."""

@@ -1,0 +1,1 @@
+"""The gate between staging and everything below it: rules, their evaluation and the results."""

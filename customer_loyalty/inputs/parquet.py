@@ -1,0 +1,47 @@
+"""Parquet files: checked, and as a table function of DuckDB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from customer_loyalty.contract import INPUTS
+from customer_loyalty.inputs.faults import fault
+from customer_loyalty.inputs.header import check_columns
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+NESTED = {"array", "blob", "list", "map", "struct", "union", "variant"}
+
+
+def parquet_source(
+    con: DuckDBPyConnection, path: Path, location: str, name: str
+) -> tuple[str, dict[str, str]]:
+    """A table function that reads a Parquet file, and its columns as DuckDB calls them."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if not start:
+        raise fault("file_not_empty", path, "the file is empty.")
+    if start != b"PAR1":
+        raise fault("file_is_what_its_ending_says", path, "is no Parquet file.")
+    schema = con.execute(f"select name, num_children from parquet_schema({location})").fetchall()
+    found, nested = [], 0
+    for column, children in schema[1:]:
+        if nested:
+            nested += (children or 0) - 1
+        else:
+            found.append(column)
+            nested = children or 0
+    check_columns(path, name, found)
+    source = f"read_parquet({location}, binary_as_string = true, hive_partitioning = false)"
+    relation = con.query(f"select * from {source}")
+    # DuckDB tells no case apart, and numbers names that are there twice.
+    called = dict(zip(found, relation.columns, strict=True))
+    types = dict(zip(found, relation.types, strict=True))
+    strange = [column for column in INPUTS[name] if types[column].id in NESTED]
+    if strange:
+        raise fault(
+            "parquet_value_is_plain", path, f"column {', '.join(strange)} is a list or binary."
+        )
+    return source, {column: f'"{called[column]}"' for column in INPUTS[name]}

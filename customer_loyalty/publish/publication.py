@@ -1,0 +1,78 @@
+"""Publish the marts: what is published, and whether it is published at all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from customer_loyalty.contract import INPUTS
+from customer_loyalty.engine import Engine, Publication
+from customer_loyalty.inputs.files import folder_key
+
+MARTS = (
+    "retention",
+    "churn",
+    "nps",
+    "csat",
+    "ces",
+    "reviews",
+    "cltv",
+    "customers",
+    "cohort_retention",
+)
+QUALITY = (
+    "gx_validation_results",
+    "input_summary",
+    "quarantined_raw_customers",
+    "quarantined_raw_orders",
+    "quarantined_raw_surveys",
+    "quarantined_raw_subscriptions",
+    "rules",
+)
+"""What readers see of the gate: schema ``quality`` of the published database."""
+
+PUBLISHED_ROW = "published_row"
+"""The table of the connection that holds the row of ``published_build`` before it is published."""
+
+
+def publish(engine: Engine) -> Any:
+    """Publish what this dbt run built, or not, as its hook decided in the table ``this_build``.
+
+    Returns the row of ``published_build``; no row where nothing was published. Raises PublishFault.
+    """
+    this = engine.records("select * from this_build")[0]
+    as_of = f"select max(as_of_date) from {engine.table('intermediate', 'int_as_of')}"
+    row = {
+        "build_id": ("varchar", this["build_id"]),
+        "published_at": ("timestamp", datetime.now(UTC).replace(tzinfo=None, microsecond=0)),
+        "as_of_date": ("date", engine.value(as_of)),
+        "project_version": ("varchar", version("customer-loyalty")),
+        "sources": ("varchar", this["sources"]),
+        "folder_key": ("varchar", folder_key(this["raw_data"])),
+        "reporting_currency": ("varchar", this["reporting_currency"]),
+    }
+    counted = {name: ("staging", name.replace("raw_", "staged_")) for name in INPUTS}
+    counted |= {mart: ("marts", mart) for mart in MARTS}
+    for name, place in counted.items():
+        rows = engine.value(f"select count(*) from {engine.table(*place)}")
+        row[f"rows_{name}"] = ("bigint", rows)
+    is_published = this["not_published_because"] is None
+    types = {name: type_ for name, (type_, _) in row.items()}
+    values = [tuple(value for _, value in row.values())]
+    engine.create_table(PUBLISHED_ROW, types, values if is_published else ())
+    if is_published:
+        place, keep = this["published_path"], this["keep_published"]
+        engine.publish(Publication(row, published_tables(engine), place, keep))
+    return engine.model_from(PUBLISHED_ROW)
+
+
+def published_tables(engine: Engine) -> dict[str, str]:
+    """The table that each published one is copied from; the last tells which build it is."""
+    rooms = {"marts": MARTS, "quality": QUALITY}
+    tables = {
+        f"{room}.{name}": engine.table(room, name)
+        for room, names in rooms.items()
+        for name in names
+    }
+    return tables | {"marts.published_build": PUBLISHED_ROW}
