@@ -30,7 +30,7 @@
     {%- set staged = run_query(
         "select count(*) from " ~ staging_ledger() ~ " where staged_by = '" ~ invocation_id ~ "'"
     ) -%}
-    {{ return(none if staged.rows[0][0] == gate_inputs() | length else retry) }}
+    {{ return(none if staged.rows[0][0] == contract_inputs() | length else retry) }}
 {%- endmacro %}
 
 {#

@@ -14,5 +14,5 @@ select
     country,
     language,
     acquisition_channel
-from {{ ref('input_customers') }}
+from {{ ref('clean_customers') }}
 {% endsnapshot %}

@@ -200,6 +200,25 @@
     {{ query }}
 {%- endmacro %}
 
+{# Creates a view, in place of an older one. #}
+{% macro replace_view(relation, query) -%}
+    {%- call statement('replace_view') -%}
+        {{ adapter.dispatch('replace_view', 'customer_loyalty')(relation, query) }}
+    {%- endcall -%}
+{%- endmacro %}
+
+{% macro default__replace_view(relation, query) -%}
+    create or replace view {{ relation }} as
+    {{ query }}
+{%- endmacro %}
+
+{# "or replace" would refuse other columns. #}
+{% macro postgres__replace_view(relation, query) -%}
+    drop view if exists {{ relation }};
+    create view {{ relation }} as
+    {{ query }}
+{%- endmacro %}
+
 {# A statement that removes all rows of a table. #}
 {% macro remove_all_rows(relation) -%}
     {{ return(adapter.dispatch('remove_all_rows', 'customer_loyalty')(relation)) }}

@@ -55,7 +55,7 @@
     {%- endfor -%}
     {%- set known = {
         'list of': {
-            'sources': ['demo', 'files', 'tables'],
+            'sources': source_systems() | list,
             'period_grains': ['week', 'month', 'quarter', 'year'],
             'segment_dimensions': ['country', 'language', 'acquisition_channel', 'source_system'],
         },

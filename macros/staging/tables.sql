@@ -32,7 +32,7 @@
 {# Raises a compilation error with what is wrong with the tables, all of them at once: some_table is one of them. #}
 {% macro refuse_tables(some_table) -%}
     {%- set faults = [] -%}
-    {%- for input in gate_inputs() -%}
+    {%- for input in contract_inputs() -%}
         {%- set relation = api.Relation.create(some_table.database, some_table.schema, input) -%}
         {%- set columns = columns_of_table(relation) | map(attribute='name') | list -%}
         {%- do faults.append(table_fault(relation, input | replace('raw_', ''), columns)) -%}
@@ -58,8 +58,8 @@
         {{ return(none) }}
     {%- endif -%}
     {%- set tables = tables_beside(relation) -%}
-    {%- set others = tables | reject('in', gate_inputs()) | list -%}
-    {%- if entity in ['customers', 'orders'] -%}
+    {%- set others = tables | reject('in', contract_inputs()) | list -%}
+    {%- if is_required_input(entity) -%}
         {{ return(
             called ~ ': there is no such table or view. Found in the schema: ' ~ (some_of(tables) or 'nothing') ~ '.'
             ~ renames([relation.identifier], others)

@@ -2,13 +2,13 @@ with
 
 surveys as (
 
-    select * from {{ ref('input_surveys') }}
+    select * from {{ ref('clean_surveys') }}
 
 ),
 
 customers as (
 
-    select * from {{ ref('input_customers') }}
+    select * from {{ ref('clean_customers') }}
 
 ),
 

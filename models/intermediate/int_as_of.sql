@@ -2,19 +2,19 @@ with
 
 orders as (
 
-    select * from {{ ref('input_orders') }}
+    select * from {{ ref('clean_orders') }}
 
 ),
 
 surveys as (
 
-    select * from {{ ref('input_surveys') }}
+    select * from {{ ref('clean_surveys') }}
 
 ),
 
 subscriptions as (
 
-    select * from {{ ref('input_subscriptions') }}
+    select * from {{ ref('clean_subscriptions') }}
 
 ),
 

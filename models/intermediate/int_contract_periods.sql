@@ -8,7 +8,7 @@ subscriptions as (
 
 customers as (
 
-    select * from {{ ref('input_customers') }}
+    select * from {{ ref('clean_customers') }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 customers as (
 
-    select * from {{ ref('input_customers') }}
+    select * from {{ ref('clean_customers') }}
 
 ),
 

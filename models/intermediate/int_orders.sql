@@ -2,7 +2,7 @@ with
 
 orders as (
 
-    select * from {{ ref('input_orders') }}
+    select * from {{ ref('clean_orders') }}
 
 ),
 

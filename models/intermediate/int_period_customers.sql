@@ -8,7 +8,7 @@ stays as (
 
 customers as (
 
-    select * from {{ ref('input_customers') }}
+    select * from {{ ref('clean_customers') }}
 
 ),
 

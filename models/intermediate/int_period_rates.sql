@@ -14,7 +14,7 @@ calendar as (
 
 exchange_rates as (
 
-    select * from {{ ref('input_exchange_rates') }}
+    select * from {{ ref('clean_exchange_rates') }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 subscriptions as (
 
-    select * from {{ ref('input_subscriptions') }}
+    select * from {{ ref('clean_subscriptions') }}
 
 ),
 

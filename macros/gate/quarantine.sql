@@ -1,0 +1,82 @@
+{#-
+    The quarantine: rows that break a rule of action quarantine are left out, and so are the rows of a customer who is.
+-#}
+
+{#
+    Select: the staged rows of an entity that are not left out. is_whole: with all rows under --empty too, because what
+    a check leaves out then would be missing later.
+#}
+{% macro remaining_rows(entity, id, is_whole=false) -%}
+    select staged.*
+    from {{ staged_with_reasons(entity, id, is_whole) }}
+    where not {{ is_left_out(entity) }}
+{%- endmacro %}
+
+{# From: the staged rows of an entity, each with the rules that it breaks, and its customer if that one is left out. #}
+{% macro staged_with_reasons(entity, id, is_whole=true) -%}
+    {%- set staged, reasons = ref('staged_' ~ entity), ref('quarantine_reasons').render() -%}
+    (select * from {{ staged.render() if is_whole else staged }}) as staged
+left join (
+    select
+        source_system,
+        id,
+        _source_file,
+        _source_row,
+        {{ joined_text('rule', "', '", order_by=['rule']) }} as rules
+    from {{ reasons }}
+    where input = 'raw_{{ entity }}'
+    group by source_system, id, _source_file, _source_row
+) as broken
+    on
+        staged.source_system = broken.source_system
+        and {{ is_same('staged.' ~ id, 'broken.id') }}
+        and {{ is_same('staged._source_file', 'broken._source_file') }}
+        and {{ is_same('staged._source_row', 'broken._source_row') }}
+    {%- if entity != 'customers' %}
+left join (
+    select distinct
+        source_system,
+        id as customer_id
+    from {{ reasons }}
+    where input = 'raw_customers'
+) as left_out
+    on
+        staged.source_system = left_out.source_system
+        and staged.known_customer_id = left_out.customer_id
+    {%- endif %}
+{%- endmacro %}
+
+{# Select items: why a row of staged_with_reasons is left out. #}
+{% macro quarantine_reasons(entity) -%}
+    {%- set follows = 'false' if entity == 'customers' else 'left_out.customer_id is not null' -%}
+    case
+        when not ({{ follows }}) then broken.rules
+        else coalesce(broken.rules || ', ', '') || 'customer_was_quarantined'
+    end as reasons,
+    broken.rules is not null as breaks_a_rule,
+    {{ follows }} as follows_customer
+{%- endmacro %}
+
+{# Whether a row of staged_with_reasons is left out. #}
+{% macro is_left_out(entity) -%}
+    (broken.rules is not null{{ '' if entity == 'customers' else ' or left_out.customer_id is not null' }})
+{%- endmacro %}
+
+{# The view of the rows of an entity that are not left out: where Great Expectations looks at them. #}
+{% macro remaining_view(entity) -%}
+    {{ return(api.Relation.create(
+        database=target.database | default(none),
+        schema=generate_schema_name('staging'),
+        identifier='remaining_' ~ entity,
+    )) }}
+{%- endmacro %}
+
+{# Hook of input_summary, before the gate's last step: makes these views, for each entity that rows can be left out of. #}
+{% macro create_remaining_views() -%}
+    {%- if execute -%}
+        {%- for entity in entities() if entity != 'exchange_rates' -%}
+            {%- set rows = remaining_rows(entity, key_columns(entity) | first, is_whole=true) -%}
+            {%- do replace_view(remaining_view(entity), rows) -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,26 @@
+-- depends_on: {{ ref('quality_gate') }}
+with
+
+remaining as (
+
+    {{ remaining_rows('customers', 'customer_id') }}
+
+)
+
+select
+
+    ---------- ids
+    {{ customer_key() }} as customer_key,
+    source_system,
+    customer_id,
+
+    ---------- text
+    coalesce(country_code, 'unknown') as country,
+    coalesce(language_code, 'unknown') as language,
+    coalesce(acquisition_channel, 'unknown') as acquisition_channel,
+
+    ---------- times
+    signed_up_at,
+    {{ local_date('signed_up_at', setting('reporting_time_zone')) }} as signed_up_on
+
+from remaining

@@ -1,0 +1,33 @@
+-- depends_on: {{ ref('quality_gate') }}
+with
+
+remaining as (
+
+    {{ remaining_rows('surveys', 'response_id') }}
+
+)
+
+select
+
+    ---------- ids
+    -- an anonymous answer has no customer_id, hence no key
+    {{ customer_key() }} as customer_key,
+    source_system,
+    response_id,
+    customer_id,
+
+    ---------- text
+    survey_type,
+    coalesce(channel, 'unknown') as channel,
+    language_code,
+
+    ---------- numbers
+    score,
+    scale_min,
+    scale_max,
+
+    ---------- times
+    responded_at,
+    responded_on
+
+from remaining
