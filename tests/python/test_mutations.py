@@ -1,4 +1,4 @@
-"""Known mistakes, each put into a copy of the project: the test that claims it must fail for it.
+"""Known mistakes, each put into the project: the test that claims it must fail for it.
 
 docs/mutations.md shows them; its table is held against the list here.
 """
@@ -8,15 +8,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from warehouse import PROJECT, copy_project, run_dbt
+from forks import Request
+from warehouse import PROJECT, copy_project, environment, run_dbt
 
 PAGE = PROJECT / "docs" / "mutations.md"
 
@@ -202,37 +201,32 @@ def named(mutation: Mutation) -> str:
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=named)
 def test_a_known_mistake_is_caught(mutation, demo_build, tmp_path):
-    copy = copy_project(tmp_path / "project")
-    path = copy / mutation.file
-    text = path.read_text("utf-8")
-    for old, new in mutation.changes:
+    text = (PROJECT / mutation.file).read_text("utf-8")
+    for old, _ in mutation.changes:
         assert text.count(old) == 1, f"{mutation.file} has not one {old!r}"
-        text = text.replace(old, new)
-    path.write_text(text, "utf-8")
-
     if mutation.caught_by.startswith("tests/python/"):
-        failed = failed_in_pytest(copy, mutation.caught_by)
+        failed = failed_in_pytest(mutation, tmp_path / "project")
     else:
-        failed = failed_in_dbt(copy, mutation, demo_build, tmp_path / "dbt")
+        failed = failed_in_dbt(mutation, demo_build, tmp_path / "dbt")
     assert mutation.caught_by in failed, f"not caught; failed: {failed}"
 
 
-def failed_in_pytest(copy: Path, test: str) -> set[str]:
-    """Return the test if it failed, run in a copy of the project."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", test],
-        cwd=copy,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    found = re.findall(r"^FAILED ([^\s\[]+)", done.stdout, re.MULTILINE)
-    assert found or done.returncode == 0, done.stdout + done.stderr
+def failed_in_pytest(mutation: Mutation, copy: Path) -> set[str]:
+    """Return the test if it failed, run in a copy of the project with the mistake in it."""
+    path = copy_project(copy) / mutation.file
+    text = path.read_text("utf-8")
+    for old, new in mutation.changes:
+        text = text.replace(old, new)
+    path.write_text(text, "utf-8")
+    arguments = ["-x", "-q", "-p", "no:cacheprovider", mutation.caught_by]
+    code, output = Request(arguments, str(copy), None, str(copy), environment()).run()
+    found = re.findall(r"^FAILED ([^\s\[]+)", output, re.MULTILINE)
+    assert found or code == 0, output
     return set(found)
 
 
-def failed_in_dbt(copy: Path, mutation: Mutation, demo_build, home: Path) -> set[str]:
-    """Return the dbt tests that failed in a copy of the project and of the demo's database."""
+def failed_in_dbt(mutation: Mutation, demo_build, home: Path) -> set[str]:
+    """Return the dbt tests that failed, with the mistake and a copy of the demo's database."""
     home.mkdir()
     shutil.copy(demo_build.warehouse, home)
     if "::" in mutation.caught_by:
@@ -240,7 +234,7 @@ def failed_in_dbt(copy: Path, mutation: Mutation, demo_build, home: Path) -> set
     else:
         model = Path(mutation.file).stem
         command = ["build", "--select", f"{model}+", "--exclude", "published_build"]
-    run = run_dbt(home, *command, project=copy)
+    run = run_dbt(home, *command, changes={mutation.file: mutation.changes})
     results = json.loads((home / "target" / "run_results.json").read_text("utf-8"))["results"]
     statuses = {result["unique_id"]: result["status"] for result in results}
     assert "error" not in statuses.values(), run.output

@@ -219,7 +219,7 @@ def test_a_build_that_passes_keeps_personal_data_in_staging(dbt, tmp_path):
 
     everything = ("--store-failures", "--debug")
     env = listener(tmp_path / "listener")
-    run = dbt("build", *everything, vars=write(tmp_path / "data", garden.raw), env=env)
+    run = dbt("build", *everything, vars=write(tmp_path / "data", garden.raw), env=env, fresh=True)
 
     assert run.exit_code == 0, run.output
     examples = [text for *_, column, text in columns_of(run.published) if column == "examples"]

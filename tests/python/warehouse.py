@@ -34,12 +34,12 @@ from customer_loyalty.contract import INPUTS, KEYS
 from customer_loyalty.engines.duckdb import DuckDBEngine
 from customer_loyalty.gate import check as gate
 from customer_loyalty.gate.results import read_staged_results, relation
+from forks import PROJECT, Request
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
     from dbt.contracts.graph.nodes import ModelNode
 
-PROJECT = Path(__file__).resolve().parents[2]
 # The database whose marts a whole build is judged by: what it published, or its warehouse.
 MARTS_OF = "published"
 # Neither is SQL that a database in memory could run: the hook that keeps the gate is dbt's, and
@@ -328,27 +328,36 @@ def run_dbt(
     project: Path = PROJECT,
     env: dict[str, str] | None = None,
     unit_tests: bool = False,
+    fresh: bool = False,
+    changes: dict[str, Sequence[tuple[str, str]]] | None = None,
 ) -> DbtRun:
-    """Run a dbt command of a project in a process of its own, which writes below home only.
+    """Run a dbt command of a project, in a fork of a process that has loaded dbt: see forks.py.
 
-    Two runs with the same home, or the same warehouse, see the same database. A build leaves unit
-    tests out, as make build does, unless it is to run them.
+    It writes below home only. Two runs with the same home, or the same warehouse, see the same
+    database. A build leaves unit tests out, as make build does, unless it is to run them.
+
+    fresh: in a process that starts with nothing, where its start matters.
+    changes: of files of models and macros, as if they had been made before dbt parsed them.
     """
     warehouse = warehouse or home / "loyalty.duckdb"
     published = published or home / "dashboards.duckdb"
     command, own = dbt_command(home, *args, vars=vars, project=project, unit_tests=unit_tests)
-    own |= {"LOYALTY_WAREHOUSE": str(warehouse), "LOYALTY_PUBLISHED": str(published)}
-    done = subprocess.run(
-        command,
-        cwd=cwd or project,
-        env=own | (env or {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=600,
-        check=False,
-    )
-    return DbtRun(done.returncode, done.stdout, str(warehouse), str(published))
+    own |= {"LOYALTY_WAREHOUSE": str(warehouse), "LOYALTY_PUBLISHED": str(published)} | (env or {})
+    cwd = str(cwd or project)
+    if fresh:
+        run = subprocess.run(
+            command,
+            cwd=cwd,
+            env=own,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=600,
+            check=False,
+        )
+        return DbtRun(run.returncode, run.stdout, str(warehouse), str(published))
+    code, output = Request(command[1:], str(project), vars or {}, cwd, own, changes or {}).run()
+    return DbtRun(code, output, str(warehouse), str(published))
 
 
 def dbt_command(
