@@ -85,6 +85,17 @@ def test_hooks_and_lint_are_the_same_checks():
     assert [hook["entry"] for hook in local["hooks"]] == [f"make {one}" for one in targets.split()]
 
 
+def test_ci_runs_targets_that_people_run():
+    makefile = (PROJECT / "Makefile").read_text("utf-8")
+    workflow = (PROJECT / ".github/workflows/ci.yml").read_text("utf-8")
+    matrix = yaml.safe_load(workflow)["jobs"]["make"]["strategy"]["matrix"]
+    targets = {*matrix["target"], *(one["target"] for one in matrix["include"])}
+    assert targets <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    # A tag can be moved to other code, a commit can not.
+    actions = re.findall(r"uses: (.*)", workflow)
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}  # v[\d.]+", action) for action in actions)
+
+
 def test_every_model_says_its_grain(project):
     for node in project.manifest.nodes.values():
         if node.resource_type in ("model", "seed"):
