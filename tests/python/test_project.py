@@ -9,9 +9,11 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from unittest.mock import Mock
 
 import click
 import duckdb
+import jinja2
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -341,6 +343,17 @@ def test_a_warning_is_told_and_published(dbt, tmp_path):
     assert "customer_id 006 (raw_customers.csv row 7)" in run.output
     told = summarise(DuckDBTarget(None, run.warehouse, run.published))
     assert "1 of them warn: country_code_is_iso" in told
+
+
+def test_dbt_v2_is_refused_and_says_why():
+    """In dbt_project.yml, whose profile is the first value that dbt v2 renders."""
+    profile = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["profile"]
+    template = jinja2.Template(profile)
+    assert template.render(dbt_version="1.12.6") == "customer_loyalty"
+    exceptions = Mock()
+    template.render(dbt_version="2.0.0-alpha.4", exceptions=exceptions)
+    [message] = exceptions.raise_compiler_error.call_args.args
+    assert message in (PROJECT / "docs" / "engines.md").read_text("utf-8").splitlines()
 
 
 def test_versions_agree():
