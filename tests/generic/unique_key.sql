@@ -1,11 +1,14 @@
-{#- Rows whose key is not theirs alone, or has a NULL. -#}
-{% test unique_key(model, columns) %}
+{#-
+    Rows whose key is not theirs alone, or has a NULL. A key without columns means that the model has one row at most.
+    nullable: columns of the key that may be NULL.
+-#}
+{% test unique_key(model, columns, nullable=[]) %}
 
 select
-    {{ columns | join(', ') }},
+    {% for column in columns %}{{ column }}, {% endfor %}
     count(*) as rows_with_key
 from {{ model }}
-group by {{ columns | join(', ') }}
-having count(*) > 1 {% for column in columns %}or {{ column }} is null {% endfor %}
+{% if columns %}group by {{ columns | join(', ') }}{% endif %}
+having count(*) > 1 {% for column in columns if column not in nullable %}or {{ column }} is null {% endfor %}
 
 {% endtest %}

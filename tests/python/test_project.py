@@ -9,9 +9,11 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from unittest.mock import Mock
 
 import click
 import duckdb
+import jinja2
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -72,17 +74,22 @@ def test_what_marts_are_made_of_is_private(project):
             assert node.access == "private", node.name
 
 
-def test_a_dashboard_per_mart(project):
-    manifest = project.manifest
-    shown = [name for one in manifest.exposures.values() for name in one.depends_on.nodes]
-    assert sorted(shown) == sorted(node.unique_id for node in project.marts.values())
-
-
 def test_hooks_and_lint_are_the_same_checks():
     makefile = (PROJECT / "Makefile").read_text("utf-8")
     [targets] = re.findall(r"^lint: (.*?) ##", makefile, re.MULTILINE)
     [local] = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
     assert [hook["entry"] for hook in local["hooks"]] == [f"make {one}" for one in targets.split()]
+
+
+def test_ci_runs_targets_that_people_run():
+    makefile = (PROJECT / "Makefile").read_text("utf-8")
+    workflow = (PROJECT / ".github/workflows/ci.yml").read_text("utf-8")
+    matrix = yaml.safe_load(workflow)["jobs"]["make"]["strategy"]["matrix"]
+    targets = {*matrix["target"], *(one["target"] for one in matrix["include"])}
+    assert targets <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    # A tag can be moved to other code, a commit can not.
+    actions = re.findall(r"uses: (.*)", workflow)
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}  # v[\d.]+", action) for action in actions)
 
 
 def test_every_model_says_its_grain(project):
@@ -346,6 +353,17 @@ def test_a_warning_is_told_and_published(dbt, tmp_path):
     assert "customer_id 006 (raw_customers.csv row 7)" in run.output
     told = summarise(DuckDBTarget(None, run.warehouse, run.published))
     assert "1 of them warn: country_code_is_iso" in told
+
+
+def test_dbt_v2_is_refused_and_says_why():
+    """In dbt_project.yml, whose profile is the first value that dbt v2 renders."""
+    profile = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["profile"]
+    template = jinja2.Template(profile)
+    assert template.render(dbt_version="1.12.6") == "customer_loyalty"
+    exceptions = Mock()
+    template.render(dbt_version="2.0.0-alpha.4", exceptions=exceptions)
+    [message] = exceptions.raise_compiler_error.call_args.args
+    assert message in (PROJECT / "docs" / "engines.md").read_text("utf-8").splitlines()
 
 
 def test_versions_agree():
