@@ -181,7 +181,7 @@ def test_every_rule_says_what_it_means_under_a_name_of_its_own():
 
 def test_a_suite_without_an_action_is_refused(tmp_path, monkeypatch):
     (tmp_path / "suites").mkdir()
-    text = (PROJECT / "customer_loyalty" / "suites" / "raw_orders.yml").read_text("utf-8")
+    text = (PROJECT / "customer_loyalty" / "gate" / "suites" / "raw_orders.yml").read_text("utf-8")
     (tmp_path / "suites" / "raw_orders.yml").write_text(text.replace("action: warn", "action: no"))
     monkeypatch.setattr(rules, "files", lambda _package: tmp_path)
     with pytest.raises(GateError, match="order_not_before_sign_up"):
