@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 
+from customer_loyalty.engine import SCHEMAS
 from customer_loyalty.errors import InUse, Refusal
 from customer_loyalty.publish.database_file import PUBLISHED
 
@@ -23,11 +24,7 @@ if TYPE_CHECKING:
 
 # DuckDB calls a database by its file's name, and reads marts.nps as database marts should one be
 # called so.
-TAKEN = (
-    *("raw", "reference", "staging", "quality", "clean", "intermediate", "marts"),
-    "snapshots",
-    *("main", "temp", "system", "publish_new"),
-)
+TAKEN = (*SCHEMAS, "main", "temp", "system", "publish_new")
 # What DuckDB says of a file that another process has open, and who that is.
 LOCKED = re.compile(r"Could not set lock on file(?:.*held in (\S+).*\(PID (\d+)\))?", re.DOTALL)
 
