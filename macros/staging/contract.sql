@@ -29,13 +29,13 @@
     {{ return(contract(entity).columns | list) }}
 {%- endmacro %}
 
-{# The columns that name a row of an input, within its source system. #}
-{% macro key_columns(entity) -%}
-    {%- set key = [] -%}
-    {%- for name, column in contract(entity).columns.items() if column.config.meta.get('key') -%}
-        {%- do key.append(name) -%}
+{# The columns of an input that the contract marks: key (they name a row, within its source system), personal. #}
+{% macro columns_with(entity, mark) -%}
+    {%- set marked = [] -%}
+    {%- for name, column in contract(entity).columns.items() if column.config.meta.get(mark) -%}
+        {%- do marked.append(name) -%}
     {%- endfor -%}
-    {{ return(key) }}
+    {{ return(marked) }}
 {%- endmacro %}
 
 {# Whether an input must be there. #}
