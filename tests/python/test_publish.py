@@ -137,6 +137,7 @@ def test_a_fault_on_the_way_leaves_the_old_file(warehouse, tmp_path, monkeypatch
     target = tmp_path / "published.duckdb"
     put(warehouse, target)
     before = target.read_bytes()
+    warehouse.execute("update marts.nps set number = 9")
 
     def fail(*_args):
         raise error
