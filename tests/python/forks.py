@@ -292,7 +292,7 @@ def change(manifest: Manifest, file: str, changes: list[tuple[str, str]]) -> Non
 
 def run_dbt_on_spark(request: Request, manifest: Manifest | None) -> NoReturn:
     """Run a dbt command in a process in which PyHive is mended as a build does it."""
-    from customer_loyalty.spark import run_python_models_here
+    from customer_loyalty.engines.spark import run_python_models_here
 
     run_python_models_here(None)
     run_dbt(request, manifest)
