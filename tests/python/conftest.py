@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -14,13 +15,27 @@ from pathlib import Path
 import pytest
 
 import forks
+from faults import clean
 from servers import catalog, database, postgres, server, spark  # noqa: F401
-from warehouse import DbtRun, Project, once, run_dbt
+from warehouse import DbtRun, Project, once, run_dbt, write_csv
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         forks.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        forks.end()
+
+
+# What takes longest begins first, so that no worker is left alone with it in the end.
+LONGEST = ("test_crashes", "test_readers", "test_unit_tests", "test_clocks", "test_two_builds")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(scope="session")
@@ -57,18 +72,43 @@ def dbt(tmp_path: Path) -> Callable[..., DbtRun]:
     return run
 
 
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that is the same for all workers of a test run."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(scope="session")
 def demo_build(tmp_path_factory: pytest.TempPathFactory) -> DbtRun:
     """Return a whole build of the demo shop, the same for all workers of a test run.
 
     Read its databases, never write to them.
     """
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
+    shared = shared_folder(tmp_path_factory)
     return DbtRun(
         **once(shared, "demo_build", lambda: asdict(run_dbt(shared / "demo_build", "build")))
     )
+
+
+@pytest.fixture(scope="session")
+def shared_clean_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the home of a build of clean inputs, the same for all workers of a test run."""
+    home = shared_folder(tmp_path_factory) / "clean_build"
+
+    def build() -> dict:
+        write_csv(home / "raw", clean())
+        return asdict(run_dbt(home, "build", vars={"raw_data": str(home / "raw")}))
+
+    run = DbtRun(**once(home.parent, "clean_build", build))
+    assert run.exit_code == 0, run.output
+    return home
+
+
+@pytest.fixture
+def clean_build(shared_clean_build: Path, tmp_path: Path) -> Path:
+    """Let the commands of a test go on where a build of clean inputs ended; return its inputs."""
+    shutil.copytree(shared_clean_build, tmp_path / "dbt")
+    return tmp_path / "dbt" / "raw"
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,11 @@ def begin() -> None:
     os.environ[FOLDER] = tempfile.mkdtemp(prefix=f"dbt-{os.getpid()}-")
 
 
+def end() -> None:
+    """Leave nothing behind. The server ends with this process."""
+    shutil.rmtree(os.environ.pop(FOLDER), ignore_errors=True)
+
+
 @cache
 def _server() -> str:
     """Return the address of the server. The first to need it starts it, and the others wait."""
@@ -208,7 +213,7 @@ def serve(address: str) -> None:
                 _, status = os.waitpid(pid, 0)
                 with connection, contextlib.suppress(BrokenPipeError):
                     connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_alive(process: int) -> bool:

@@ -196,10 +196,8 @@ def write(folder: Path, raw: dict[str, list[dict]]) -> dict[str, str]:
     return {"raw_data": str(folder)}
 
 
-def test_a_closed_gate_stops_everything_below_it(dbt, tmp_path):
-    built = dbt("build", vars=write(tmp_path / "good", clean()))
-    assert built.exit_code == 0
-    published = Path(built.published)
+def test_a_closed_gate_stops_everything_below_it(dbt, clean_build, tmp_path):
+    published = clean_build.parent / "dashboards.duckdb"
     before = published.read_bytes()
     raw = clean()
     raw["raw_orders"][4]["amount"] = "-3"
@@ -238,17 +236,15 @@ def test_a_closed_gate_stops_everything_below_it(dbt, tmp_path):
     assert published.read_bytes() == before
 
 
-def test_what_was_staged_anew_is_unchecked(dbt, tmp_path):
-    good = write(tmp_path / "good", clean())
-    assert dbt("build", vars=good).exit_code == 0
+def test_what_was_staged_anew_is_unchecked(dbt, clean_build):
+    good = {"raw_data": str(clean_build)}
     assert dbt("run", "--select", "staged_orders", vars=good).exit_code == 0
     run = dbt("run", "--select", "clean_orders", vars=good)
     assert run.exit_code != 0
     assert "raw_orders was staged anew and not checked since" in run.output
 
 
-def test_a_fault_in_a_file_leaves_no_older_result(dbt, tmp_path):
-    assert dbt("build", vars=write(tmp_path / "good", clean())).exit_code == 0
+def test_a_fault_in_a_file_leaves_no_older_result(dbt, clean_build, tmp_path):
     raw = clean()
     write(tmp_path / "bad", raw)
     (tmp_path / "bad" / "raw_customers.csv").write_bytes(b"")

@@ -106,6 +106,25 @@ def test_a_new_file_holds_everything(warehouse, tmp_path):
     assert target.read_bytes()[12:20] == (64).to_bytes(8, "little")
 
 
+def test_the_new_file_is_on_the_disk_before_it_has_its_name(warehouse, tmp_path, monkeypatch):
+    steps = []
+
+    def sync(file, real=os.fsync):
+        steps.append(("synced", os.fstat(file).st_ino))
+        real(file)
+
+    def rename(old, new, real=os.replace):
+        steps.append(("renamed", os.stat(old).st_ino))
+        real(old, new)
+
+    monkeypatch.setattr(published_file.os, "fsync", sync)
+    monkeypatch.setattr(published_file.os, "replace", rename)
+    target = tmp_path / "published.duckdb"
+    put(warehouse, target)
+    file, folder = target.stat().st_ino, tmp_path.stat().st_ino
+    assert steps == [("synced", file), ("renamed", file), ("synced", folder)]
+
+
 def test_readers_keep_their_rights_and_their_old_set(warehouse, tmp_path):
     target = tmp_path / "published.duckdb"
     put(warehouse, target)
