@@ -117,8 +117,8 @@ def test_the_new_file_is_on_the_disk_before_it_has_its_name(warehouse, tmp_path,
         steps.append(("renamed", os.stat(old).st_ino))
         real(old, new)
 
-    monkeypatch.setattr(published_file.os, "fsync", sync)
-    monkeypatch.setattr(published_file.os, "replace", rename)
+    monkeypatch.setattr(database_file.os, "fsync", sync)
+    monkeypatch.setattr(database_file.os, "replace", rename)
     target = tmp_path / "published.duckdb"
     put(warehouse, target)
     file, folder = target.stat().st_ino, tmp_path.stat().st_ino
@@ -461,7 +461,7 @@ def test_commands_tell_which_builds_there_are_and_go_back(warehouse, tmp_path, m
     assert back.exit_code == 0 and f"make rollback BUILD={B4}" in back.output
     assert published(target) == (B3, 2)
     strange = command(["rollback", "--build", "x'y", *here])
-    assert strange.exit_code == 1 and "no build x'y is kept" in strange.output
+    assert strange.exit_code == 1 and "build x'y is not kept" in strange.output
     assert B4 in strange.output
 
 
