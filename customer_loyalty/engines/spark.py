@@ -319,7 +319,7 @@ def literal(value: Any) -> str:
         return f"timestamp '{value}'"
     if isinstance(value, date):
         return f"date '{value}'"
-    # A dollar could begin ${env:…}, which Spark replaces in literals too.
+    # A dollar sign could begin ${env:…}, which Spark substitutes even in literals.
     escaped = str(value).replace("\\", "\\\\").replace("'", "\\'").replace("$", "\\u0024")
     return f"'{escaped}'"
 

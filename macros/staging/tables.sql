@@ -1,12 +1,12 @@
 {#-
-    The source system tables: raw inputs that stand as tables in the schema raw_schema, in types of their own.
+    The source tables: raw inputs in tables of the schema raw_schema, with types of their own.
 -#}
 
 {#
-    Select: the rows of a table in the columns of the input contract, as text, and where they came from: the table's own
-    _source_file and _source_row, which make load writes, else the table's name and no row. An optional table that is
-    not there has no rows. Raises a compilation error where a required table or a column is missing. Only a run that
-    makes something looks: all else, unit tests too, does without the tables.
+    Select: the rows of a table in the columns of the input contract, as text, and their origin: the table's own
+    _source_file and _source_row, which make load writes, else the table's name and no row number. An optional table
+    that is missing has no rows. Raises a compilation error where a required table or a column is missing. Only models
+    of dbt build and dbt run look for the tables; everything else, such as unit tests, works without them.
 #}
 {% macro contract_as_text(relation, entity) -%}
     {%- set is_looked_up = execute and flags.WHICH in ['build', 'run'] and model.resource_type == 'model' -%}
@@ -29,7 +29,7 @@
     {{ 'from ' ~ relation if is_there else 'where false' }}
 {%- endmacro %}
 
-{# Raises a compilation error with what is wrong with the tables, all of them at once: some_table is one of them. #}
+{# Raises a compilation error with everything that is wrong with the tables. some_table: one of them. #}
 {% macro refuse_tables(some_table) -%}
     {%- set faults = [] -%}
     {%- for input in contract_inputs() -%}
@@ -38,21 +38,21 @@
         {%- do faults.append(table_fault(relation, input | replace('raw_', ''), columns)) -%}
     {%- endfor -%}
     {%- do exceptions.raise_compiler_error(
-        'The source tables can not be read (raw_schema: ' ~ some_table.schema ~ '):\n  - '
+        'The source tables cannot be read (raw_schema: ' ~ some_table.schema ~ '):\n  - '
         ~ faults | select | join('\n  - ')
     ) -%}
 {%- endmacro %}
 
-{# What is wrong with a table of these columns, and what to do; none where nothing is. #}
+{# A message on what is wrong with a table that has these columns; none where it is as required. #}
 {% macro table_fault(relation, entity, columns) -%}
     {%- set called = relation.schema ~ '.' ~ relation.identifier -%}
     {%- set wanted = contract_columns(entity) -%}
     {%- set missing = wanted | reject('in', columns) | list -%}
     {%- if columns and missing -%}
         {{ return(
-            called ~ ': column ' ~ missing | join(', ') ~ ' is missing. Found: ' ~ some_of(columns) ~ '.'
-            ~ renames(missing, columns | reject('in', wanted) | list)
-            ~ ' Add what is missing, empty if you have no values; a view over the table will do.'
+            called ~ ': column ' ~ missing | join(', ') ~ ' is missing. Found: ' ~ first_names(columns) ~ '.'
+            ~ rename_hints(missing, columns | reject('in', wanted) | list)
+            ~ ' Add it, empty if you have no values; a view over the table will do.'
         ) }}
     {%- elif columns -%}
         {{ return(none) }}
@@ -61,38 +61,38 @@
     {%- set others = tables | reject('in', contract_inputs()) | list -%}
     {%- if is_required_input(entity) -%}
         {{ return(
-            called ~ ': there is no such table or view. Found in the schema: ' ~ (some_of(tables) or 'nothing') ~ '.'
-            ~ renames([relation.identifier], others)
-            ~ ' Make it, or name the schema of your tables by raw_schema.'
+            called ~ ': table or view not found. Found in the schema: ' ~ (first_names(tables) or 'nothing') ~ '.'
+            ~ rename_hints([relation.identifier], others)
+            ~ ' Create it, or set raw_schema to the schema of your tables.'
         ) }}
-    {%- elif nearly_called(relation.identifier, others, 0.85) -%}
-        {#- A name that is nearly right is more likely this input than another table. -#}
+    {%- elif closest_name(relation.identifier, others, 0.85) -%}
+        {#- A similar name is more likely a misspelt input than another table. -#}
         {{ return(
-            called ~ ': there is no such table or view.' ~ renames([relation.identifier], others)
-            ~ ' If that is something else, make ' ~ called ~ ', without rows if you have none.'
+            called ~ ': table or view not found.' ~ rename_hints([relation.identifier], others)
+            ~ ' If that is something else, create ' ~ called ~ ', without rows if you have none.'
         ) }}
     {%- endif -%}
     {{ return(none) }}
 {%- endmacro %}
 
-{# Sentences that tell which of the names that were found are nearly the missing ones. #}
-{% macro renames(missing, found) -%}
-    {%- set told = [] -%}
+{# Sentences that suggest renames of found names that are similar to missing ones. #}
+{% macro rename_hints(missing, found) -%}
+    {%- set hints = [] -%}
     {%- for name in missing -%}
-        {%- set near = nearly_called(name, found) -%}
+        {%- set near = closest_name(name, found) -%}
         {%- if near -%}
-            {%- do told.append(' Rename ' ~ near ~ ' to ' ~ name ~ '.') -%}
+            {%- do hints.append(' Rename ' ~ near ~ ' to ' ~ name ~ '.') -%}
         {%- endif -%}
     {%- endfor -%}
-    {{ return(told | join) }}
+    {{ return(hints | join) }}
 {%- endmacro %}
 
-{# The one of `found` that is nearly called `name`, as Customer ID and custmer_id are; none where there is none. #}
-{% macro nearly_called(name, found, least=0.7) -%}
+{# The name in `found` that is most similar to `name`, as Customer ID is to customer_id; none where none is similar. #}
+{% macro closest_name(name, found, least=0.7) -%}
     {%- set wanted, best = pairs_of_letters(name), namespace(share=least, name=none) -%}
     {%- for other in found -%}
         {%- set pairs = pairs_of_letters(other) -%}
-        {#- Dice's coefficient: the share of the pairs of neighbouring letters that both have. -#}
+        {#- Dice's coefficient: the share of pairs of adjacent letters that both names have. -#}
         {%- set share = 2 * (wanted | select('in', pairs) | list | length) / (wanted | length + pairs | length) -%}
         {%- if share > best.share -%}
             {%- set best.share, best.name = share, other -%}
@@ -109,7 +109,7 @@
     {{ return(pairs) }}
 {%- endmacro %}
 
-{# Names in a message: twenty at most. #}
-{% macro some_of(names) -%}
+{# Names for a message: twenty at most. #}
+{% macro first_names(names) -%}
     {{ return(names[:20] | join(', ') ~ (' and ' ~ (names | length - 20) ~ ' more' if names | length > 20 else '')) }}
 {%- endmacro %}

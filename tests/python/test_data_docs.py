@@ -233,10 +233,8 @@ def test_rows_that_are_left_out_are_told(tmp_path):
 def test_too_many_rows_to_leave_out_close_the_gate(tmp_path):
     found = page(tmp_path, results(amount_not_negative=AMOUNT), orders=(3, 0, 2))
     assert found.of("h1") == ["The gate is closed"]
-    assert (
-        "3 rows of raw_orders break a rule, and at most 2 may be left out (max_quarantined_share)."
-        in (found.of("header")[0])
-    )
+    limit = "at most 2 may be quarantined (max_quarantined_share)."
+    assert f"3 rows of raw_orders break a rule, and {limit}" in found.of("header")[0]
     assert "Stops the build" in found.of("article")[0]
 
 

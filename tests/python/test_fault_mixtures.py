@@ -179,7 +179,9 @@ def refused_otherwise(con, refusal: str, said: Verdict) -> list[str]:
             lines.append(f"{told!r} told or not told: {text}")
         elif name in said.too_many and f"{told} rules, " not in text:
             lines.append(f"{told!r} is not told: {text}")
-        elif name in said.too_many and not re.search(rf"{told}[^\n]* {most} may be left out", text):
+        elif name in said.too_many and not re.search(
+            rf"{told}[^\n]* {most} may be quarantined", text
+        ):
             lines.append(f"{name}: the limit of {most} is not told: {text}")
     return lines
 

@@ -123,14 +123,14 @@ def test_no_floor_is_skipped(project):
 @pytest.mark.parametrize(
     ("vars", "told"),
     [
-        ({"period_grains": ["day"]}, "period_grains knows"),
-        ({"period_grains": []}, "period_grains names no grain"),
+        ({"period_grains": ["day"]}, "period_grains may contain only"),
+        ({"period_grains": []}, "period_grains is empty"),
         ({"sources": None}, "sources must be a list"),
-        ({"segment_dimensions": [["country"]]}, "segment_dimensions knows"),
+        ({"segment_dimensions": [["country"]]}, "segment_dimensions may contain only"),
         ({"raw_data": 2024}, "raw_data must be the path of a folder"),
         ({"segment_dimensions": "country"}, "segment_dimensions must be a list"),
-        ({"sources": ["salesfarce"]}, "sources knows"),
-        ({"sources": ["files"], "raw_data": None}, "raw_data names no folder"),
+        ({"sources": ["salesfarce"]}, "sources may contain only"),
+        ({"sources": ["files"], "raw_data": None}, "raw_data is not set"),
         ({"raw_schema": "shop.raw"}, "raw_schema must be a name"),
         ({"raw_schema": "s" * 64}, "raw_schema must be a name"),
         ({"raw_schema": None}, "raw_schema must be a name"),
@@ -139,10 +139,10 @@ def test_no_floor_is_skipped(project):
         ({"fiscal_year_start_month": 13}, "fiscal_year_start_month must be"),
         ({"csat_satisfied_share": float("nan")}, "csat_satisfied_share must be a number from"),
         ({"csat_satisfied_share": 75}, "csat_satisfied_share must be a number from 0 to 1"),
-        ({"csat_satisfied_from": {"1to4": 3}}, "csat_satisfied_from needs scales"),
-        ({"csat_satisfied_from": {"01-4": 3}}, "csat_satisfied_from needs scales"),
-        ({"csat_satisfied_from": {"4-1": 3}}, "csat_satisfied_from needs scales"),
-        ({"csat_satisfied_from": {"1-4": 5}}, "csat_satisfied_from needs scales"),
+        ({"csat_satisfied_from": {"1to4": 3}}, "csat_satisfied_from must map scales"),
+        ({"csat_satisfied_from": {"01-4": 3}}, "csat_satisfied_from must map scales"),
+        ({"csat_satisfied_from": {"4-1": 3}}, "csat_satisfied_from must map scales"),
+        ({"csat_satisfied_from": {"1-4": 5}}, "csat_satisfied_from must map scales"),
         ({"nps_responses": "first"}, "nps_responses must be"),
         ({"reporting_currency": "EUR'; drop table x; --"}, "reporting_currency must be"),
         ({"reporting_time_zone": "Mars/Olympus"}, "reporting_time_zone must be"),
@@ -246,7 +246,7 @@ def test_a_wrong_setting_is_told_before_anything_is_read(dbt):
     ):
         run = dbt("build", vars=wrong)
         assert run.exit_code != 0
-        assert "Settings (vars) that can not be used:" in run.output, run.output
+        assert "Invalid settings (vars):" in run.output, run.output
         assert next(iter(wrong)) in run.output
 
 
@@ -313,7 +313,7 @@ def test_nothing_is_made_or_tested_after_the_publish(tmp_path):
 
 def test_a_misspelt_setting_is_told(dbt):
     run = dbt("seed", "--select", "countries", vars={"minimum_response": 3})
-    assert "WARNING: minimum_response is no setting" in run.output
+    assert "WARNING: minimum_response is not a setting" in run.output
 
 
 def test_all_settings_have_a_default_and_are_known(project):

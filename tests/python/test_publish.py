@@ -426,7 +426,7 @@ def test_only_a_whole_build_publishes(dbt, tmp_path):
     ]
 
     for command, told in (
-        (("run",), "dbt run runs no tests"),
+        (("run",), "dbt run does not run tests"),
         (("build", "--select", "int_as_of+"), "the selection leaves out"),
         (("build", "--exclude", "nps_key_is_unique"), "the selection leaves out"),
         (("build", "--select", "nps"), "the selection leaves out"),
@@ -462,13 +462,13 @@ def test_a_failing_test_of_a_mart_leaves_the_published_file(tmp_path):
     (copy / "tests" / "finds.sql").write_text("select * from {{ ref('customers') }}")
     run = run_dbt(home, "build", vars=folder, project=copy)
     assert run.exit_code == 1
-    assert "NOT PUBLISHED: the build failed. Mend what failed, then run make build" in run.output
+    assert "NOT PUBLISHED: the build failed. Fix what failed, then run make build" in run.output
     retried = run_dbt(home, "retry", project=copy)
     assert retried.exit_code == 1
     assert "NOT PUBLISHED: the build failed, and dbt retry runs a part" in retried.output
     (copy / "tests" / "finds.sql").write_text("select * from {{ ref('customers') }} where false")
     retried = run_dbt(home, "retry", project=copy)
     assert retried.exit_code == 0, retried.output
-    assert "NOT PUBLISHED: dbt retry runs a part of a build" in retried.output
+    assert "NOT PUBLISHED: dbt retry runs only the part of a build" in retried.output
     assert "Run make build (or dbt build) with the same settings." in retried.output
     assert Path(run.published).read_bytes() == before

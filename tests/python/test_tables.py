@@ -243,21 +243,21 @@ def test_tables_that_can_not_be_read_are_told_all_at_once(build, dbt, demo_build
     assert run.exit_code == 1
     told = re.findall(r"^ +- (.*)$", run.output, re.MULTILINE)
     assert told[: len(told) // run.output.count("raw_schema: shop")] == [
-        "shop.raw_customers: there is no such table or view. Found in the schema: raw_customer,"
+        "shop.raw_customers: table or view not found. Found in the schema: raw_customer,"
         " raw_exchange_rates, raw_orders, raw_survey, stock. Rename raw_customer to raw_customers."
-        " Make it, or name the schema of your tables by raw_schema.",
+        " Create it, or set raw_schema to the schema of your tables.",
         "shop.raw_orders: column customer_id, amount is missing. Found: extra, refunded_amount,"
         " currency_code, status, ordered_at, custmer id, order_id. Rename custmer id to"
-        " customer_id. Add what is missing, empty if you have no values; a view over the table"
+        " customer_id. Add it, empty if you have no values; a view over the table"
         " will do.",
-        "shop.raw_surveys: there is no such table or view. Rename raw_survey to raw_surveys. If"
+        "shop.raw_surveys: table or view not found. Rename raw_survey to raw_surveys. If"
         " that is something else, make shop.raw_surveys, without rows if you have none.",
     ]
     assert "NOT PUBLISHED" in run.output
 
     nowhere = build(lambda con: None, raw_schema="crm")
     assert nowhere.exit_code == 1
-    assert "crm.raw_orders: there is no such table or view. Found in the schema: nothing." in (
+    assert "crm.raw_orders: table or view not found. Found in the schema: nothing." in (
         nowhere.output
     )
 
@@ -356,8 +356,7 @@ def test_postgres_reads_tables_of_types_whatever_its_session_is(database, tmp_pa
     missing = database.run(tmp_path, "-m", "customer_loyalty", "build", *vars_of())
     assert missing.exit_code == 1
     assert (
-        "shop.raw_orders: there is no such table or view. Found in the schema: orders,"
-        in missing.output
+        "shop.raw_orders: table or view not found. Found in the schema: orders," in missing.output
     )
 
 
