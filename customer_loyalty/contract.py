@@ -1,4 +1,4 @@
-"""The input contract, as its YAML file states it: which inputs there are, and their columns."""
+"""The inputs and their columns, from the YAML file of the input contract."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = Path(__file__).parent.parent / "models" / "raw" / "_raw__contract.yml"
 
 @dataclass(frozen=True)
 class Column:
-    """A column of an input. type: that after staging. is_key: part of what names a row."""
+    """A column of an input. type: the type after staging. is_key: whether it is part of the key."""
 
     name: str
     type: str
@@ -25,7 +25,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Input:
-    """One of the inputs. is_required: whether it must be there; otherwise it may be missing."""
+    """One of the inputs. is_required: whether it must be delivered."""
 
     name: str
     is_required: bool
@@ -33,7 +33,7 @@ class Input:
 
 
 def read(text: str) -> dict[str, Input]:
-    """The inputs that the text of the contract file describes, by name."""
+    """The inputs by name, from the text of the contract file."""
     [source] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))["sources"]
     return {table["name"]: _input(table) for table in source["tables"]}
 
@@ -65,7 +65,7 @@ KEYS = {
     name: tuple(column.name for column in one.columns if column.is_key)
     for name, one in CONTRACT.items()
 }
-"""The columns that name a row of each input, within its source system."""
+"""The columns that identify a row of each input within its source system."""
 
 REQUIRED = frozenset(name for name, one in CONTRACT.items() if one.is_required)
-"""The inputs that must be there; the others are empty where they are missing."""
+"""The inputs that must be delivered; others are empty if they are missing."""

@@ -1,8 +1,8 @@
 """What the Python models of dbt (models/**/*.py) call.
 
-session: what the adapter passes to a model, from which the engine is resolved here, once. Each
-function returns what the model is made from. dbt finds ``dbt.ref`` and ``dbt.config.get`` by their
-text in a model's file, so these stay there.
+session: what the adapter passes to a model, from which the engine is resolved here. Each function
+returns the relation that the model is built from. dbt finds ``dbt.ref`` and ``dbt.config.get`` by
+their text in a model's file, so these calls must stay there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from customer_loyalty.publish import publication
 
 
 def land(session: Any, raw_data: str | None, name: str) -> Any:
-    """The rows of an input in a folder of files; none without a folder. Raises FileFault."""
+    """The rows of an input in a folder of files; no rows without a folder. Raises FileFault."""
     engine = engine_for(session)
     if raw_data:
         return engine.land(raw_data, name)

@@ -248,7 +248,7 @@ def test_under_make_every_failure_is_2():
     own = {k: v for k, v in environment().items() if not k.startswith("MAKE")}
     make = ["make", "-C", str(PROJECT), "build", "VARS=no JSON"]
     done = subprocess.run(make, env=own, capture_output=True, encoding="utf-8", check=False)
-    assert "VARS is no JSON" in done.stderr
+    assert "VARS is not valid JSON" in done.stderr
     assert "Error 1" in done.stderr and done.returncode == 2
 
 

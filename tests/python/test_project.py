@@ -177,7 +177,7 @@ def test_vars_are_json_and_folders_are_the_callers(tmp_path):
     with pytest.raises(click.ClickException, match="~nobody99"):
         read_vars("~nobody99/x", "", tmp_path)
     for wrong in ("{reporting_currency: USD}", "[1]"):
-        with pytest.raises(click.ClickException, match="VARS is no JSON"):
+        with pytest.raises(click.ClickException, match="VARS is not valid JSON"):
             read_vars("", wrong, tmp_path)
 
 
@@ -254,10 +254,10 @@ def test_a_working_database_that_can_not_be_used_is_told_in_a_line(dbt, tmp_path
     same = tmp_path / "same.duckdb"
     (tmp_path / "no database.duckdb").write_text("no database")
     for warehouse, told in (
-        (same, "name the same file"),
-        (tmp_path / "staging.duckdb", "can't be called staging"),
+        (same, "are the same file"),
+        (tmp_path / "staging.duckdb", "can't be named staging"),
         (tmp_path / "no database.duckdb", "not a valid DuckDB database"),
-        (Path("nowhere") / "x.duckdb", "looked for from the current folder"),
+        (Path("nowhere") / "x.duckdb", "relative to the current folder"),
     ):
         run = dbt("build", warehouse=warehouse, published=same)
         assert run.exit_code != 0
@@ -341,7 +341,7 @@ def test_with_nothing_at_all_nothing_is_known(dbt, tmp_path):
         assert con.execute("select as_of_date from marts.published_build").fetchall() == [(None,)]
     told = summarise(DuckDBTarget(None, run.warehouse, run.published))
     assert "There is no complete period yet." in told
-    assert "as of no day: there is no data" in told
+    assert "as of no day, as there is no data" in told
 
 
 def test_a_warning_is_told_and_published(dbt, tmp_path):
@@ -352,7 +352,7 @@ def test_a_warning_is_told_and_published(dbt, tmp_path):
     assert "WARNING: raw_customers.country_code  country_code_is_iso (warn)  1 of " in run.output
     assert "customer_id 006 (raw_customers.csv row 7)" in run.output
     told = summarise(DuckDBTarget(None, run.warehouse, run.published))
-    assert "1 of them warn: country_code_is_iso" in told
+    assert "1 warn: country_code_is_iso" in told
 
 
 def test_dbt_v2_is_refused_and_says_why():

@@ -98,7 +98,7 @@ def test_a_wait_is_a_number_of_seconds(tmp_path, wait):
     for arguments, environment in ((["--wait", wait], {}), ([], {"LOYALTY_WAIT": wait})):
         done = customer_loyalty("build", *arguments, home=tmp_path, **environment)
         assert done.returncode == 1
-        assert f"LOYALTY_WAIT must be a number of seconds from 0; found {wait}" in done.stderr
+        assert f"LOYALTY_WAIT must be a number of seconds, 0 or more; found {wait}" in done.stderr
 
 
 def test_what_a_killed_build_spilled_to_disk_goes(tmp_path):
@@ -124,7 +124,7 @@ def test_who_is_in_the_way_of_the_publish_is_told_before_the_build(tmp_path):
     with opened(published):
         done = customer_loyalty("build", home=tmp_path)
         assert done.returncode == 1 and done.stdout == ""
-        assert "somebody has the published database open for writing" in done.stderr
+        assert "another process has the published database open for writing" in done.stderr
     (tmp_path / "dashboards.duckdb.wal").touch()
     done = customer_loyalty("build", home=tmp_path)
     assert done.returncode == 1 and "remove the .wal file" in done.stderr
