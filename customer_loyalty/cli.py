@@ -18,6 +18,7 @@ import click
 import duckdb
 import yaml
 
+from customer_loyalty.contract import RAW_SCHEMA
 from customer_loyalty.engine import Target
 from customer_loyalty.engines.choose import choose_target
 from customer_loyalty.engines.duckdb import WAREHOUSE
@@ -127,7 +128,7 @@ def raw_schema(variables: dict[str, Any]) -> str:
     """The setting raw_schema, from the vars or else the project. Raises ClickException."""
     project = yaml.safe_load(Path("dbt_project.yml").read_text("utf-8"))["vars"]
     schema = variables.get("raw_schema", project["raw_schema"])
-    if not isinstance(schema, str) or not re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,62}", schema):
+    if not isinstance(schema, str) or not re.fullmatch(RAW_SCHEMA, schema):
         raise click.ClickException(
             "raw_schema must be a name of at most 63 plain letters, digits and underscores, such as"
             f" shop; found {json.dumps(schema)}"

@@ -32,10 +32,10 @@ class Input:
     columns: tuple[Column, ...]
 
 
-def read(text: str) -> dict[str, Input]:
-    """The inputs by name, from the text of the contract file."""
-    [source] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))["sources"]
-    return {table["name"]: _input(table) for table in source["tables"]}
+def _read() -> dict[str, Any]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    [source] = yaml.load(FILE.read_text("utf-8"), loader)["sources"]
+    return source  # type: ignore[no-any-return]
 
 
 def _input(table: dict[str, Any]) -> Input:
@@ -55,8 +55,13 @@ def _input(table: dict[str, Any]) -> Input:
     return Input(table["name"], table["config"]["meta"]["required"], tuple(columns))
 
 
-CONTRACT = read(FILE.read_text("utf-8"))
+_SOURCE = _read()
+
+CONTRACT = {table["name"]: _input(table) for table in _SOURCE["tables"]}
 """Every input by its name."""
+
+RAW_SCHEMA = str(_SOURCE["config"]["meta"]["schema_pattern"])
+"""The pattern for names of schemas with raw tables."""
 
 INPUTS = {name: tuple(column.name for column in one.columns) for name, one in CONTRACT.items()}
 """The columns of each input."""

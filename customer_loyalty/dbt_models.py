@@ -12,12 +12,18 @@ from typing import Any
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.engines.choose import engine_for
 from customer_loyalty.gate import check, rules
+from customer_loyalty.inputs.tables import check_table
 from customer_loyalty.publish import publication
 
 
-def land(session: Any, raw_data: str | None, name: str) -> Any:
-    """The rows of an input in a folder of files; no rows without a folder. Raises FileFault."""
+def land(session: Any, raw_data: str | None, raw_schema: str | None, name: str) -> Any:
+    """The rows of an input in a folder of files; no rows without a folder.
+
+    If source tables are read, checks the input's table. Raises FileFault, Refusal.
+    """
     engine = engine_for(session)
+    if raw_schema:
+        check_table(engine, raw_schema, name)
     if raw_data:
         return engine.land(raw_data, name)
     columns = dict.fromkeys((*INPUTS[name], "_source_file"), "varchar")

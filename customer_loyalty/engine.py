@@ -11,6 +11,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
+SCHEMAS = (
+    "raw",
+    "reference",
+    "staging",
+    "quality",
+    "clean",
+    "intermediate",
+    "marts",
+    "snapshots",
+)
+"""The schemas that a build works in, as dbt_project.yml names them."""
+
+PUBLISHED_SCHEMAS = ("marts", "quality")
+"""The schemas that readers see."""
+
 Record = dict[str, Any]
 """A row by column name."""
 
@@ -104,6 +119,14 @@ class Engine(ABC):
     @abstractmethod
     def model_from(self, name: str) -> Any:
         """What a dbt Python model returns to be built from a table of this connection."""
+
+    @abstractmethod
+    def tables(self, schema: str) -> list[str]:
+        """The names of the tables and views of any schema, sorted."""
+
+    @abstractmethod
+    def columns(self, schema: str, table: str) -> list[str]:
+        """The columns of a table or view, as SQL knows them without quotes; none if missing."""
 
     @abstractmethod
     def land(self, raw_data: str, name: str) -> Any:

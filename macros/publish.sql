@@ -95,6 +95,10 @@
     {%- if not reason -%}
         {%- do check_that_the_publish_comes_last() -%}
     {%- endif -%}
+    {%- set types = {} -%}
+    {%- for column in model.columns.values() -%}
+        {%- do types.update({column.name: column.data_type}) -%}
+    {%- endfor -%}
     {%- set build %}
     select
         '{{ invocation_id }}' as build_id,
@@ -103,6 +107,7 @@
         {{ text_literal(setting('raw_data')) }} as raw_data,
         '{{ setting("reporting_currency") }}' as reporting_currency,
         {{ text_literal(published_place()) }} as published_path,
+        {{ text_literal(tojson(types)) }} as contract,
         {{ setting('keep_published') }} as keep_published
     {%- endset %}
     {{- remember('this_build', build) }}

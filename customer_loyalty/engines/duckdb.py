@@ -56,6 +56,22 @@ class DuckDBEngine(Engine):
         found = f"from duckdb_tables() where schema_name = '{room}' and table_name = '{name}'"
         return bool(self.rows(found))
 
+    def tables(self, schema: str) -> list[str]:
+        found = self.rows(
+            "select table_name from information_schema.tables"
+            f" where table_catalog = current_database() and table_schema = '{schema}' order by 1"
+        )
+        return [name for (name,) in found]
+
+    def columns(self, schema: str, table: str) -> list[str]:
+        # DuckDB does not distinguish case.
+        found = self.rows(
+            "select lower(column_name) from duckdb_columns()"
+            f" where database_name = current_database() and schema_name ilike '{schema}'"
+            f" and table_name ilike '{table}' order by column_index"
+        )
+        return [name for (name,) in found]
+
     def land(self, raw_data: str, name: str) -> DuckDBPyRelation:
         return files.land(self.con, raw_data, name)
 

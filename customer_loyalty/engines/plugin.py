@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 
+from customer_loyalty.engine import SCHEMAS
 from customer_loyalty.errors import InUse, Refusal
 from customer_loyalty.publish.database_file import PUBLISHED
 
@@ -23,11 +24,7 @@ if TYPE_CHECKING:
 
 # DuckDB names a database after its file. If it were named marts, marts.nps would be a name in that
 # database.
-TAKEN = (
-    *("raw", "reference", "staging", "quality", "clean", "intermediate", "marts"),
-    "snapshots",
-    *("main", "temp", "system", "publish_new"),
-)
+TAKEN = (*SCHEMAS, "main", "temp", "system", "publish_new")
 # DuckDB's message on a file that another process has open, with that process.
 LOCKED = re.compile(r"Could not set lock on file(?:.*held in (\S+).*\(PID (\d+)\))?", re.DOTALL)
 

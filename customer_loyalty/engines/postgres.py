@@ -20,7 +20,7 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from customer_loyalty.contract import INPUTS
-from customer_loyalty.engine import Engine, Judge, Publication, Record, Target
+from customer_loyalty.engine import PUBLISHED_SCHEMAS, Engine, Judge, Publication, Record, Target
 from customer_loyalty.engines.servers import (
     MODEL_VIEW,
     check_loaded_tables,
@@ -79,6 +79,26 @@ class PostgresEngine(Engine):
         with self.con.cursor() as cursor:
             cursor.execute(f"create or replace temporary view {MODEL_VIEW} as select * from {name}")
 
+    def tables(self, schema: str) -> list[str]:
+        found = self.rows(
+            "select table_name from information_schema.tables"
+            f" where table_schema = '{schema}' order by 1"
+        )
+        return [name for (name,) in found]
+
+    def columns(self, schema: str, table: str) -> list[str]:
+        # Unlike information_schema: of materialized views too, and of tables without the right to
+        # read them, for which PostgreSQL's own error is the better one.
+        found = self.rows(
+            "select attname from pg_attribute"
+            " inner join pg_class on attrelid = pg_class.oid"
+            " inner join pg_namespace on relnamespace = pg_namespace.oid"
+            f" where nspname = '{schema}' and relname = '{table}'"
+            " and relkind in ('r', 'v', 'm', 'f', 'p') and attnum > 0 and not attisdropped"
+            " order by attnum"
+        )
+        return [name for (name,) in found]
+
     def land(self, raw_data: str, name: str) -> None:
         self.create_table("landed", landed_columns(name))
         with duckdb.connect() as con:
@@ -112,7 +132,7 @@ class PostgresEngine(Engine):
             with self.con.cursor() as cursor:
                 # Another build that publishes to this database waits.
                 cursor.execute("select pg_advisory_xact_lock(hashtext('customer_loyalty publish'))")
-                for schema in ("marts", "quality"):
+                for schema in PUBLISHED_SCHEMAS:
                     cursor.execute(f"create schema if not exists {schema}")
                 sources = publication.sources
                 there = "select to_regclass('{}') is not null"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from customer_loyalty.contract import INPUTS
-from customer_loyalty.engine import Engine, Row
+from customer_loyalty.engine import PUBLISHED_SCHEMAS, Engine, Row
 from customer_loyalty.errors import PublishFault, Refusal
 
 COMMAND = "LOYALTY_COMMAND"
@@ -45,7 +45,7 @@ def check_working_schema(schema: str) -> None:
 
 def check_raw_schema(schema: str, *own: str) -> None:
     """Raise Refusal if raw tables must not be loaded there. own: prefixes of other schemas."""
-    if schema in ("marts", "quality") or schema.startswith(own):
+    if schema in PUBLISHED_SCHEMAS or schema.startswith(own):
         raise Refusal(
             f"raw_schema: {schema} is a schema of the marts, or of models upstream of them. Choose"
             " another one, because raw rows hold personal data."

@@ -26,7 +26,16 @@ import pyhive.exc
 from thrift.Thrift import TException
 
 from customer_loyalty.contract import INPUTS
-from customer_loyalty.engine import Engine, Judge, Publication, Record, Row, Rule, Target
+from customer_loyalty.engine import (
+    PUBLISHED_SCHEMAS,
+    Engine,
+    Judge,
+    Publication,
+    Record,
+    Row,
+    Rule,
+    Target,
+)
 from customer_loyalty.engines.servers import (
     MODEL_VIEW,
     SPARK_CLIENT,
@@ -156,6 +165,16 @@ class SparkEngine(Engine):
     def model_from(self, name: str) -> None:
         self.run(f"create or replace temporary view {MODEL_VIEW} as select * from {name}")
 
+    def tables(self, schema: str) -> list[str]:
+        if not self.rows(f"show schemas like '{schema}'"):
+            return []
+        return sorted(name for _, name, *_ in self.rows(f"show tables in {schema}"))
+
+    def columns(self, schema: str, table: str) -> list[str]:
+        if table not in self.tables(schema):
+            return []
+        return [name.lower() for (name,) in self.rows(f"show columns in {schema}.{table}")]
+
     def land(self, raw_data: str, name: str) -> None:
         with duckdb.connect() as con:
             self.copy_rows(land(con, raw_data, name), f"landed_{name}")
@@ -264,9 +283,9 @@ class SparkEngine(Engine):
         sources = publication.sources
         copies = {target: f"{kept}.{target.rpartition('.')[2]}" for target in sources}
         try:
-            for schema in ("marts", "quality"):
+            for schema in PUBLISHED_SCHEMAS:
                 self.run(f"create schema if not exists {schema}")
-            found = (self.rows(f"show tables in {schema}") for schema in ("marts", "quality"))
+            found = (self.rows(f"show tables in {schema}") for schema in PUBLISHED_SCHEMAS)
             standing = {f"{schema}.{name}" for schema, name, *_ in chain(*found)}
             check_published_tables(standing & sources.keys())
             self.run(f"create schema {kept}")

@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from customer_loyalty.contract import INPUTS, REQUIRED
 from customer_loyalty.errors import FileFault
 from customer_loyalty.inputs.csv import count_lines, csv_source, records
 from customer_loyalty.inputs.faults import fault, literal, path_names
+from customer_loyalty.inputs.names import nearest
 from customer_loyalty.inputs.parquet import parquet_source
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ def _check_missing(root: Path, name: str, entries: Sequence[Path]) -> None:
     alike = [
         path
         for path in entries
-        if (stem := path.name.partition(".")[0]) not in INPUTS
-        and get_close_matches(stem.lower(), [name], cutoff=0.85)
+        if (stem := path.name.partition(".")[0]) not in INPUTS and nearest(name, [stem])
     ]
     if alike:
         raise fault("input_name_is_exact", root, f"{path_names(alike)} is not named {name}.")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.inputs.faults import fault, first_names
+from customer_loyalty.inputs.names import nearest
 
 
 def check_columns(path: Path, name: str, found: Sequence[str]) -> None:
@@ -23,7 +23,7 @@ def check_columns(path: Path, name: str, found: Sequence[str]) -> None:
         )
     missing = [column for column in INPUTS[name] if column not in found]
     if missing:
-        alike = {column: _alike(column, found) for column in missing}
+        alike = {column: nearest(column, found) for column in missing}
         known = {*INPUTS[name], *alike.values()}
         shown = [
             column if column in known or re.fullmatch(r"[A-Za-z_][\w ]{0,60}", column) else "…"
@@ -34,7 +34,7 @@ def check_columns(path: Path, name: str, found: Sequence[str]) -> None:
             "header_has_all_columns",
             path,
             " ".join(
-                (f"column {', '.join(missing)} is missing. Found: {first_names(shown)}.", *renames)
+                (f"missing columns: {', '.join(missing)}. Found: {first_names(shown)}.", *renames)
             ),
         )
     twice = [column for column in INPUTS[name] if list(found).count(column) > 1]
@@ -44,12 +44,5 @@ def check_columns(path: Path, name: str, found: Sequence[str]) -> None:
 
 def is_header(found: Sequence[str], name: str) -> bool:
     """Whether at least half of an input's columns are found, by the same or a similar name."""
-    known = [column for column in INPUTS[name] if column in found or _alike(column, found)]
+    known = [column for column in INPUTS[name] if column in found or nearest(column, found)]
     return 2 * len(known) >= len(INPUTS[name])
-
-
-def _alike(column: str, found: Sequence[str]) -> str | None:
-    """The name in ``found`` most similar to ``column``, as Customer ID is to customer_id."""
-    plain = {re.sub(r"[\W_]+", "", other).lower(): other for other in found if len(other) < 64}
-    close = get_close_matches(column.replace("_", ""), plain, n=1, cutoff=0.85)
-    return plain[close[0]] if close else None

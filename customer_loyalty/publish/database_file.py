@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from customer_loyalty.engine import Publication, Record
+from customer_loyalty.engine import PUBLISHED_SCHEMAS, Publication, Record
 from customer_loyalty.errors import InUse, PublishFault
 from customer_loyalty.lock import locked
 
@@ -30,7 +30,7 @@ PUBLISHED = "warehouse/published.duckdb"
 """Where the marts are published, unless LOYALTY_PUBLISHED names another file."""
 
 # If the file were named marts, DuckDB would read "marts.nps" as a name in that database.
-SCHEMAS = ("marts", "quality", "main", "temp", "system")
+TAKEN = (*PUBLISHED_SCHEMAS, "main", "temp", "system")
 # Kept builds are named after their dbt invocation id, so no other file matches.
 BUILD_ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # Seconds. A build holds the lock while it writes its file; if it takes longer, it hangs.
@@ -103,7 +103,8 @@ def write(con: DuckDBPyConnection, publication: Publication, new: Path) -> None:
         path = str(new).replace("'", "''")
         cursor.execute(f"attach '{path}' as publish_new (storage_version '{STORAGE_VERSION}')")
         try:
-            cursor.execute("create schema publish_new.marts; create schema publish_new.quality")
+            for schema in PUBLISHED_SCHEMAS:
+                cursor.execute(f"create schema publish_new.{schema}")
             for table, source in publication.sources.items():
                 if table != "marts.published_build":
                     # Ordered, so that the same data gives the same file.
@@ -173,7 +174,7 @@ def check_target(target: Path, working: Path | None = None) -> None:
 def _fault(target: Path, working: Path | None) -> str | None:
     if working and target == working:
         return f"{target}: LOYALTY_PUBLISHED and LOYALTY_WAREHOUSE are the same file."
-    if target.stem.lower() in SCHEMAS:
+    if target.stem.lower() in TAKEN:
         return (
             f"{target}: a database named {target.stem} conflicts with the schema of that name. Set"
             " LOYALTY_PUBLISHED to another file name."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.engine import Engine, Publication
+from customer_loyalty.errors import PublishFault
 from customer_loyalty.inputs.files import folder_key
 
 MARTS = (
@@ -43,25 +45,31 @@ def publish(engine: Engine) -> Any:
     """
     this = engine.records("select * from this_build")[0]
     as_of = f"select max(as_of_date) from {engine.table('intermediate', 'int_as_of')}"
-    row = {
-        "build_id": ("varchar", this["build_id"]),
-        "published_at": ("timestamp", datetime.now(UTC).replace(tzinfo=None, microsecond=0)),
-        "as_of_date": ("date", engine.value(as_of)),
-        "project_version": ("varchar", version("customer-loyalty")),
-        "sources": ("varchar", this["sources"]),
-        "folder_key": ("varchar", folder_key(this["raw_data"])),
-        "reporting_currency": ("varchar", this["reporting_currency"]),
+    values = {
+        "build_id": this["build_id"],
+        "published_at": datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+        "as_of_date": engine.value(as_of),
+        "project_version": version("customer-loyalty"),
+        "sources": this["sources"],
+        "folder_key": folder_key(this["raw_data"]),
+        "reporting_currency": this["reporting_currency"],
     }
     counted = {name: ("staging", name.replace("raw_", "staged_")) for name in INPUTS}
     counted |= {mart: ("marts", mart) for mart in MARTS}
     for name, place in counted.items():
-        rows = engine.value(f"select count(*) from {engine.table(*place)}")
-        row[f"rows_{name}"] = ("bigint", rows)
+        values[f"rows_{name}"] = engine.value(f"select count(*) from {engine.table(*place)}")
+    types = json.loads(this["contract"])
+    if types.keys() != values.keys():
+        raise PublishFault(
+            "Nothing was published, because the contract of published_build"
+            " (models/published/_published__models.yml) has other columns than its row:"
+            f" {', '.join(sorted(types.keys() ^ values.keys()))}."
+        )
     is_published = this["not_published_because"] is None
-    types = {name: type_ for name, (type_, _) in row.items()}
-    values = [tuple(value for _, value in row.values())]
-    engine.create_table(PUBLISHED_ROW, types, values if is_published else ())
+    rows = [tuple(values[name] for name in types)]
+    engine.create_table(PUBLISHED_ROW, types, rows if is_published else ())
     if is_published:
+        row = {name: (type_, values[name]) for name, type_ in types.items()}
         place, keep = this["published_path"], this["keep_published"]
         engine.publish(Publication(row, published_tables(engine), place, keep))
     return engine.model_from(PUBLISHED_ROW)

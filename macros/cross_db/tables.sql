@@ -50,28 +50,6 @@
     {{ return(lower) }}
 {%- endmacro %}
 
-{# The names of the tables and views in a table's schema, as a list. #}
-{% macro tables_beside(relation) -%}
-    {{ return(adapter.dispatch('tables_beside', 'customer_loyalty')(relation)) }}
-{%- endmacro %}
-
-{% macro default__tables_beside(relation) -%}
-    {%- set query %}
-    select table_name
-    from information_schema.tables
-    where table_catalog = '{{ relation.database }}' and table_schema = '{{ relation.schema }}'
-    order by table_name
-    {%- endset -%}
-    {{ return(run_query(query).columns[0].values() | list) }}
-{%- endmacro %}
-
-{% macro spark__tables_beside(relation) -%}
-    {%- if not adapter.check_schema_exists(relation.database, relation.schema) -%}
-        {{ return([]) }}
-    {%- endif -%}
-    {{ return(run_query('show tables in ' ~ relation.schema).columns[1].values() | list) }}
-{%- endmacro %}
-
 {# A column's value as text that the macros in casts.sql read as the same value. type: the engine's name of it. #}
 {% macro value_as_text(column, type) -%}
     {{ return(adapter.dispatch('value_as_text', 'customer_loyalty')(column, type | lower)) }}

@@ -4,11 +4,11 @@
 -#}
 
 {#
-    Select: the staged rows of an entity that are not left out. is_whole: all of them even under --empty, for views
-    that the run leaves behind.
+    Select: the staged rows of an entity that are not left out. columns: select items. is_whole: all rows even under
+    --empty, for views that the run leaves behind.
 #}
-{% macro remaining_rows(entity, id, is_whole=false) -%}
-    select staged.*
+{% macro remaining_rows(entity, id, columns=['staged.*'], is_whole=false) -%}
+    select {{ columns | join(', ') }}
     from {{ staged_with_reasons(entity, id, is_whole) }}
     where not {{ is_left_out(entity) }}
 {%- endmacro %}
@@ -72,11 +72,19 @@ left join (
     )) }}
 {%- endmacro %}
 
-{# Hook of input_summary, before the gate's last step: creates the remaining_* views of entities with a quarantine. #}
+{#
+    Hook of input_summary, before the gate's last step: creates the remaining_* views of entities with a quarantine.
+    They have no personal columns, because an engine may write them to a table for Great Expectations.
+#}
 {% macro create_remaining_views() -%}
     {%- if execute -%}
         {%- for entity in entities() if entity != 'exchange_rates' -%}
-            {%- set rows = remaining_rows(entity, key_columns(entity) | first, is_whole=true) -%}
+            {%- set personal, columns = columns_with(entity, 'personal'), [] -%}
+            {%- for column in adapter.get_columns_in_relation(ref('staged_' ~ entity)) if column.name not in personal -%}
+                {%- do columns.append('staged.' ~ column.name) -%}
+            {%- endfor -%}
+            {%- set id = columns_with(entity, 'key') | first -%}
+            {%- set rows = remaining_rows(entity, id, columns, is_whole=true) -%}
             {%- do replace_view(remaining_view(entity), rows) -%}
         {%- endfor -%}
     {%- endif -%}

@@ -111,7 +111,8 @@
     {%- if given.raw_data is not none and given.raw_data is not string -%}
         {%- do faults.append('raw_data must be the path of a folder' ~ found(given.raw_data)) -%}
     {%- endif -%}
-    {%- if given.raw_schema is not string or not modules.re.fullmatch('[A-Za-z_][A-Za-z0-9_]{0,62}', given.raw_schema) -%}
+    {%- set pattern = contract('orders').config.meta.get('schema_pattern', '.*') -%}
+    {%- if given.raw_schema is not string or not modules.re.fullmatch(pattern, given.raw_schema) -%}
         {%- do faults.append(
             'raw_schema must be a name of at most 63 plain letters, digits and underscores, such as shop'
             ~ found(given.raw_schema)

@@ -29,13 +29,13 @@
     {{ return(contract(entity).columns | list) }}
 {%- endmacro %}
 
-{# The columns that identify a row of an input within its source system. #}
-{% macro key_columns(entity) -%}
-    {%- set key = [] -%}
-    {%- for name, column in contract(entity).columns.items() if column.config.meta.get('key') -%}
-        {%- do key.append(name) -%}
+{# The columns of an input with a mark in the contract: key (together unique within a source system) or personal. #}
+{% macro columns_with(entity, mark) -%}
+    {%- set marked = [] -%}
+    {%- for name, column in contract(entity).columns.items() if column.config.meta.get(mark) -%}
+        {%- do marked.append(name) -%}
     {%- endfor -%}
-    {{ return(key) }}
+    {{ return(marked) }}
 {%- endmacro %}
 
 {# Whether an input is required. #}

@@ -98,10 +98,10 @@ select
     rows_in,
     rows_left_out,
     rows_quarantined,
+    max_rows_quarantined,
+    reasons,
+    staged_by,
     rows_left_out - rows_quarantined as rows_followed,
     rows_in - rows_left_out as rows_used,
-    max_rows_quarantined,
-    rows_quarantined > max_rows_quarantined as is_over_limit,
-    reasons,
-    staged_by
+    rows_quarantined > max_rows_quarantined as is_over_limit
 from limited

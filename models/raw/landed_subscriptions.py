@@ -2,4 +2,5 @@ from customer_loyalty.dbt_models import land
 
 
 def model(dbt, session):
-    return land(session, dbt.config.get("raw_data"), "raw_subscriptions")
+    raw_data, raw_schema = dbt.config.get("raw_data"), dbt.config.get("raw_schema")
+    return land(session, raw_data, raw_schema, "raw_subscriptions")

@@ -13,8 +13,14 @@ from pathlib import Path
 
 import pytest
 
+import forks
 from servers import catalog, database, postgres, server, spark  # noqa: F401
 from warehouse import DbtRun, Project, once, run_dbt
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        forks.begin()
 
 
 @pytest.fixture(scope="session")

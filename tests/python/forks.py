@@ -1,14 +1,15 @@
 """dbt commands in forks of a process that has loaded dbt, Great Expectations and the project.
 
 To start dbt costs ten times what most commands of the tests do. The server is a fresh process, one
-for each process of pytest, so that nothing of the tests is open in it; each command is a fork of
-it, with a working directory, an environment and an output of its own, that ends as dbt ends.
+for all workers of pytest, so that nothing of the tests is open in it; each command is a fork of it,
+with a working directory, an environment and an output of its own, that ends as dbt ends.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 NAME = "customer_loyalty"
+# The environment variable by which the processes of a test run find their server.
+FOLDER = "FOLDER_OF_FORKS"
 # The settings that a parse reads: they enable models, or are in the YAML of them. All others are
 # read when a model is compiled, and never change what is parsed.
 PARSED_SETTINGS = ("sources", "raw_data", "raw_schema")
@@ -38,6 +41,8 @@ ANY_FOLDER = "/the folder of raw_data"
 # What a build imports, of this project as well.
 LOADED = ("dbt.adapters.duckdb", "dbt.cli.main", "dbt.task.build", "great_expectations", "daff")
 LOADED += ("customer_loyalty.dbt_models", "customer_loyalty.plugin", "customer_loyalty.gate.judge")
+# The command of the package that runs dbt.
+BUILD = ["customer-loyalty", "build"]
 # The database that the models are in is part of what is parsed.
 PARSED_ENVIRONMENT = ("LOYALTY_TARGET", "LOYALTY_WAREHOUSE", "PGDATABASE")
 
@@ -84,24 +89,51 @@ class Fork:
 
     def output(self) -> str:
         """What it has printed so far, errors included."""
-        self._output.seek(0)
-        return self._output.read().decode()
+        # Not by read, which would move the place where it writes on.
+        size = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+
+    def __enter__(self) -> Fork:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.wait()
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+        """Wait for its end, and return what it has printed."""
+        self.wait(timeout)
+        return self.output(), None
 
 
 @dataclass(frozen=True)
 class Request:
-    """A command: of dbt, or of pytest where it has no settings.
+    """A command.
 
-    arguments: what follows its name on the command line, the settings included.
+    program: one of PROGRAMS.
+    arguments: what follows its name on the command line.
+    project: the folder of the dbt project, or of the one that it is an unchanged copy of.
     changes: what takes the place of what in a file of models or macros, for this command only.
     """
 
+    program: str
     arguments: list[str]
-    project: str
-    settings: dict[str, Any] | None
     cwd: str
     env: dict[str, str]
+    project: str = str(PROJECT)
     changes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+    def option(self, name: str) -> list[str]:
+        """Return an option and its value, nothing where it is not given."""
+        at = self.arguments.index(name) if name in self.arguments else len(self.arguments)
+        return self.arguments[at : at + 2]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What --vars and --raw-data say."""
+        [_, given] = self.option("--vars") or ("", "{}")
+        folder = {"raw_data": self.option("--raw-data")[1]} if self.option("--raw-data") else {}
+        return json.loads(given) | folder
 
     def run(self, timeout: float = 600) -> tuple[int, str]:
         """Run it in a fork; return its exit code, and what it printed."""
@@ -123,40 +155,48 @@ class Request:
         return Fork(connection, output)
 
 
+def begin() -> None:
+    """Let this process and those that it starts have one server, which ends when this one does."""
+    # A short path: the address of a socket has room for a hundred characters.
+    os.environ[FOLDER] = tempfile.mkdtemp(prefix=f"dbt-{os.getpid()}-")
+
+
 @cache
 def _server() -> str:
-    """Start the server, which ends with this process, and return its address."""
-    # A short path: the address of a socket has room for a hundred characters.
-    folder = tempfile.mkdtemp(prefix="dbt-")
-    address = f"{folder}/socket"
-    server = subprocess.Popen(
-        [sys.executable, __file__, address],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert server.stdout.readline(), "the server of dbt did not start"
-    # As long as this process lives.
-    _server.process = server
-    return address
+    """Return the address of the server. The first to need it starts it, and the others wait."""
+    if FOLDER not in os.environ:
+        begin()
+    folder = Path(os.environ[FOLDER])
+    address = folder / "socket"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not address.exists():
+            # Kept, for it is not to be waited for.
+            _server.process = subprocess.Popen(
+                [sys.executable, __file__, address],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+            assert _server.process.stdout.readline(), "the server of dbt did not start"
+    return str(address)
 
 
 # --- in the server ---------------------------------------------------------------------------
 
 
 def serve(address: str) -> None:
-    """Fork for each request, until nobody holds the other end of stdin."""
+    """Fork for each request, as long as the process lives that began."""
+    folder = Path(address).parent
+    first = int(folder.name.split("-")[1])
     server = socket.socket(socket.AF_UNIX)
     server.bind(address)
     server.listen()
     print("ready", flush=True)
     events = selectors.DefaultSelector()
     events.register(server, selectors.EVENT_READ)
-    events.register(sys.stdin, selectors.EVENT_READ)
-    while True:
-        for key, _ in events.select():
-            if key.fileobj is sys.stdin:
-                return
+    while is_alive(first):
+        for key, _ in events.select(timeout=2):
             if key.fileobj is server:
                 connection, _ = server.accept()
                 ended, pid = fork(connection)
@@ -168,6 +208,15 @@ def serve(address: str) -> None:
                 _, status = os.waitpid(pid, 0)
                 with connection, contextlib.suppress(BrokenPipeError):
                     connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+    shutil.rmtree(folder)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def fork(connection: socket.socket) -> tuple[int, int]:
@@ -194,7 +243,16 @@ def run(request: Request, manifest: Manifest | None) -> NoReturn:
     os.chdir(request.cwd)
     os.environ.clear()
     os.environ.update(request.env)
-    code = run_pytest(request) if request.settings is None else run_dbt(request, manifest)
+    for node in manifest.nodes.values() if manifest else []:
+        if node.config.get("raw_data") == ANY_FOLDER:
+            node.config["raw_data"] = request.settings["raw_data"]
+    for file, changes in request.changes.items():
+        change(manifest, file, changes)
+    sys.argv = [request.program, *request.arguments]
+    try:
+        code = PROGRAMS[request.program](request, manifest)
+    except SystemExit as end:
+        code = end.code
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -202,20 +260,20 @@ def run(request: Request, manifest: Manifest | None) -> NoReturn:
     os._exit(code)
 
 
-def run_dbt(request: Request, manifest: Manifest | None) -> int:
-    """Run a dbt command, and return its exit code."""
+def run_dbt(request: Request, manifest: Manifest | None) -> NoReturn:
     from dbt.cli.main import cli
 
-    for node in manifest.nodes.values() if manifest else []:
-        if node.config.get("raw_data") == ANY_FOLDER:
-            node.config["raw_data"] = request.settings["raw_data"]
-    for file, changes in request.changes.items():
-        change(manifest, file, changes)
-    sys.argv = ["dbt", *request.arguments]
-    try:
-        cli.main(prog_name="dbt", obj={"manifest": manifest})
-    except SystemExit as end:
-        return end.code
+    cli.main(prog_name="dbt", obj={"manifest": manifest})
+
+
+def run_customer_loyalty(request: Request, manifest: Manifest | None) -> NoReturn:
+    """Run the package's command, which calls dbt in its own process."""
+    import dbt.cli.main
+
+    from customer_loyalty.cli import main
+
+    dbt.cli.main.dbtRunner = partial(dbt.cli.main.dbtRunner, manifest)
+    main(prog_name="customer-loyalty")
 
 
 def change(manifest: Manifest, file: str, changes: list[tuple[str, str]]) -> None:
@@ -232,14 +290,30 @@ def change(manifest: Manifest, file: str, changes: list[tuple[str, str]]) -> Non
         setattr(one, name, getattr(one, name).replace(old, new))
 
 
-def run_pytest(request: Request) -> int:
-    """Run tests of a copy of the project and its package, and return the exit code."""
+def run_dbt_on_spark(request: Request, manifest: Manifest | None) -> NoReturn:
+    """Run a dbt command in a process in which PyHive is mended as a build does it."""
+    from customer_loyalty.engines.spark import run_python_models_here
+
+    run_python_models_here(None)
+    run_dbt(request, manifest)
+
+
+def run_pytest(request: Request, manifest: None) -> int:
+    """Run tests of a copy of the project and its package; return the exit code."""
     import pytest
 
     for module in [name for name in sys.modules if name.partition(".")[0] == NAME]:
         del sys.modules[module]
     sys.path.insert(0, request.cwd)
     return pytest.main(request.arguments)
+
+
+PROGRAMS = {
+    "dbt": run_dbt,
+    "dbt on Spark": run_dbt_on_spark,
+    "customer-loyalty": run_customer_loyalty,
+    "pytest": run_pytest,
+}
 
 
 manifests: dict[str, Manifest | None] = {}
@@ -251,33 +325,38 @@ def parsed(request: Request) -> Manifest | None:
     That is for pytest, for commands that do it anyway, for changed copies of the project, and for
     what is wrong or strange enough to be found while dbt parses.
     """
-    if request.settings is None:
-        return None
-    settings = {x: y for x, y in request.settings.items() if x in PARSED_SETTINGS}
-    environment = {x: y for x, y in request.env.items() if x in PARSED_ENVIRONMENT}
-    folder = settings.get("raw_data")
+    is_dbt = request.program.startswith("dbt")
     if (
         request.project != str(PROJECT)
+        or not (is_dbt or [request.program, *request.arguments][:2] == BUILD)
         or request.arguments[0] in ("parse", "retry")
         or "--no-partial-parse" in request.arguments
-        or not isinstance(folder, str | None)
-        or "{" in (folder or "")
     ):
+        return None
+    try:
+        settings = {x: y for x, y in request.settings.items() if x in PARSED_SETTINGS}
+    except json.JSONDecodeError:
+        return None
+    environment = {x: y for x, y in request.env.items() if x in PARSED_ENVIRONMENT}
+    folder = settings.get("raw_data")
+    if folder and not (isinstance(folder, str) and folder[0] == "/" and "{" not in folder):
         return None
     if folder:
         settings["raw_data"] = ANY_FOLDER
     # The name of the database that the models are in.
-    environment["LOYALTY_WAREHOUSE"] = Path(request.env["LOYALTY_WAREHOUSE"]).name
-    key = json.dumps([settings, environment], sort_keys=True)
+    if file := environment.get("LOYALTY_WAREHOUSE"):
+        environment["LOYALTY_WAREHOUSE"] = Path(file).name
+    target = request.option("--target")
+    key = json.dumps([settings, environment, target], sort_keys=True)
     if key not in manifests:
-        manifests[key] = parse(settings, environment)
+        manifests[key] = parse(settings, environment, *target)
         # Garbage is not looked for in it: to look would copy it, in each fork.
         gc.collect()
         gc.freeze()
     return manifests[key]
 
 
-def parse(settings: dict, environment: dict[str, str]) -> Manifest | None:
+def parse(settings: dict, environment: dict[str, str], *target: str) -> Manifest | None:
     """Parse the project; None where that fails."""
     from dbt.cli.main import dbtRunner
     from dbt_common.clients.jinja import template_cache
@@ -288,6 +367,7 @@ def parse(settings: dict, environment: dict[str, str]) -> Manifest | None:
         os.environ.update(environment)
         options = [f"--project-dir={PROJECT}", f"--profiles-dir={home}", f"--target-path={home}"]
         options += ["--quiet", "--log-level-file=none", "--vars", json.dumps(settings)]
+        options += target
         # It has threads of its own, for which a fork that parses as well would wait for ever.
         options += ["--no-static-parser"]
         done = dbtRunner().invoke(["parse", *options])

@@ -12,8 +12,6 @@ import json
 import os
 import secrets
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -24,7 +22,11 @@ from typing import Any, ClassVar
 import pytest
 
 from brute_force import MARTS
-from warehouse import PROJECT, copy_project, environment
+from forks import PROJECT, Fork, Request
+from warehouse import copy_project, environment
+
+# Others may test on the same server.
+THIS_RUN = secrets.token_hex(4)
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,6 @@ class Ended:
 
     exit_code: int
     output: str
-
-
-def ended(process: subprocess.Popen[str]) -> Ended:
-    """Wait for the end of a command; one that does not end is killed."""
-    with process:
-        try:
-            output, _ = process.communicate(timeout=1200)
-        except BaseException:
-            process.kill()
-            raise
-    return Ended(process.returncode, output)
 
 
 @dataclass(frozen=True)
@@ -56,21 +47,23 @@ class Server:
 
     def build(self, home: Path, vars: dict | None = None) -> Ended:
         """Run the package's build, from a copy of the project below home."""
-        return ended(self.started_build(home, vars))
+        return self.run(home, "customer-loyalty", "build", *given(vars))
 
-    def started_build(self, home: Path, vars: dict | None = None) -> subprocess.Popen[str]:
+    def started_build(self, home: Path, vars: dict | None = None) -> Fork:
         """Start the package's build, from a copy of the project below home."""
-        given = ["--vars", json.dumps(vars)] if vars else []
-        return self.start(home, "-m", "customer_loyalty", "build", *given)
+        return self.command(home, "customer-loyalty", "build", *given(vars)).start()
+
+    def load(self, home: Path, *options: str) -> Ended:
+        """Run the package's load, from a copy of the project below home."""
+        return self.run(home, "customer-loyalty", "load", *options)
 
     def dbt(self, home: Path, *arguments: str) -> Ended:
         """Run a dbt command that needs no Python model."""
-        return self.run(home, "-m", "dbt.cli.main", *arguments)
+        return self.run(home, "dbt", *arguments)
 
     def asked(self, home: Path, sql: str) -> list[dict]:
         """Return what SQL with macros in it finds, as rows."""
-        compile_it = ("-m", "dbt.cli.main", "--quiet", "compile", "--inline", sql)
-        compiled = self.run(home, "-W", "ignore", *compile_it)
+        compiled = self.run(home, "dbt", "compile", "--quiet", "--inline", sql)
         assert compiled.exit_code == 0, compiled.output
         return self.rows(compiled.output)
 
@@ -83,24 +76,22 @@ class Server:
             row["customer_id"] = ids[row["customer_key"]]
         return found
 
-    def run(self, home: Path, *arguments: str) -> Ended:
-        """Run Python in a copy of the project below home."""
-        return ended(self.start(home, *arguments))
+    def run(self, home: Path, program: str, *arguments: str) -> Ended:
+        """Run a command in a copy of the project below home, in a fork: see forks.py."""
+        return Ended(*self.command(home, program, *arguments).run(timeout=1200))
 
-    def start(self, home: Path, *arguments: str) -> subprocess.Popen[str]:
-        """Start Python in a copy of the project below home."""
+    def command(self, home: Path, program: str, *arguments: str) -> Request:
+        """Return a command in a copy of the project below home."""
         project = home / "project"
         if not project.exists():
             copy_project(project)
             (project / "profiles.yml").write_bytes((PROJECT / "profiles.example.yml").read_bytes())
-        return subprocess.Popen(
-            [sys.executable, *arguments, "--target", self.target],
-            cwd=project,
-            env=environment() | self.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-        )
+        arguments = [*arguments, "--target", self.target]
+        return Request(program, arguments, str(project), environment() | self.env)
+
+
+def given(vars: dict | None) -> list[str]:
+    return ["--vars", json.dumps(vars)] if vars else []
 
 
 @dataclass(frozen=True)
@@ -144,7 +135,12 @@ def postgres() -> Iterator[Database]:
             info = server.get_postmaster_info()
             where = {"PGHOST": str(info.socket_dir or info.hostname), "PGPORT": str(info.port)}
             who = {"PGUSER": "postgres", "PGPASSWORD": "", "PGDATABASE": "postgres"}
-            yield Database(where | who)
+            made = Database(where | who)
+            # It need not outlive its machine.
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                rows(made, f"alter system set {setting} = off")
+            rows(made, "select pg_reload_conf()")
+            yield made
         finally:
             server.cleanup()
 
@@ -152,14 +148,17 @@ def postgres() -> Iterator[Database]:
 @pytest.fixture
 def database(postgres: Database) -> Iterator[Database]:
     """Return an empty database, which is gone after the test."""
-    with new_database(postgres, "template0 encoding 'UTF8'") as made:
+    with new_database(postgres, "test", "template0 encoding 'UTF8'") as made:
         yield made
 
 
 @contextmanager
-def new_database(postgres: Database, template: str) -> Iterator[Database]:
-    """Lend a database that is made of another one, and gone afterwards."""
-    name = f"loyalty_test_{secrets.token_hex(6)}"
+def new_database(postgres: Database, name: str, template: str) -> Iterator[Database]:
+    """Lend a database that is made of another one, and gone afterwards.
+
+    name: the same again and again, for a parse of the project is of one database.
+    """
+    name = f"loyalty_{THIS_RUN}_{name}"
     rows(postgres, f"create database {name} template {template}")
     try:
         yield Database(postgres.env | {"PGDATABASE": name})
@@ -204,14 +203,7 @@ class Catalog(Server):
 
     def dbt(self, home: Path, *arguments: str) -> Ended:
         """Run a dbt command in a process in which PyHive is mended as a build does it."""
-        code = (
-            "import sys\n"
-            "from customer_loyalty import cli\n"
-            "from customer_loyalty.engines import spark\n"
-            "spark.run_python_models_here(None)\n"
-            "sys.exit(cli.run_dbt(*sys.argv[1:]))"
-        )
-        return self.run(home, "-c", code, *arguments)
+        return self.run(home, "dbt on Spark", *arguments)
 
 
 @pytest.fixture(scope="session")

@@ -24,9 +24,9 @@ FAKED = platform.system() == "Linux" and platform.machine() == "x86_64"
     [
         # The month ends while the build runs.
         ("2026-01-31 23:59:57", "UTC"),
-        ("2028-02-29 12:00:00", "America/St_Johns"),
+        pytest.param("2028-02-29 12:00:00", "America/St_Johns", marks=pytest.mark.long),
         # A new year that has not come in UTC yet.
-        ("2027-01-01 00:00:01", "Pacific/Kiritimati"),
+        pytest.param("2027-01-01 00:00:01", "Pacific/Kiritimati", marks=pytest.mark.long),
     ],
 )
 def test_the_clock_of_a_build_changes_no_mart(tmp_path, demo_build, clock, zone):

@@ -501,7 +501,7 @@ REFUSED = {
     "bars": Refused("columns_are_separated_by_commas", "bars", content(RATES.replace(",", "|"))),
     "column missing": Refused(
         "header_has_all_columns",
-        "column rate_to_reporting is missing. Found: currency_code, rate_date, …. Add",
+        "missing columns: rate_to_reporting. Found: currency_code, rate_date, …. Add",
         content("currency_code,rate_date,maria@example.com\n"),
     ),
     "column renamed": Refused(

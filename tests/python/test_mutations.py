@@ -219,7 +219,7 @@ def failed_in_pytest(mutation: Mutation, copy: Path) -> set[str]:
         text = text.replace(old, new)
     path.write_text(text, "utf-8")
     arguments = ["-x", "-q", "-p", "no:cacheprovider", mutation.caught_by]
-    code, output = Request(arguments, str(copy), None, str(copy), environment()).run()
+    code, output = Request("pytest", arguments, str(copy), environment()).run()
     found = re.findall(r"^FAILED ([^\s\[]+)", output, re.MULTILINE)
     assert found or code == 0, output
     return set(found)

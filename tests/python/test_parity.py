@@ -67,7 +67,7 @@ def test_a_random_world_and_then_nothing(server, tmp_path, random_seed):
     )
     write_csv(tmp_path / "a folder", raw)
     folder = str(tmp_path / "a folder")
-    loaded = server.run(tmp_path, "-m", "customer_loyalty", "load", "--raw-data", folder)
+    loaded = server.load(tmp_path, "--raw-data", folder)
     assert loaded.exit_code == 0, loaded.output
     built = server.build(tmp_path, vars=FAR_FROM_PLAIN | {"sources": ["tables"]})
     assert built.exit_code == 0, built.output
@@ -132,7 +132,7 @@ def test_a_data_folder(server, tmp_path, folder):
 
 @on_each_engine
 def test_dbt_alone_is_told_which_command_to_use(server, tmp_path):
-    ended = server.run(tmp_path, "-m", "dbt.cli.main", "build")
+    ended = server.run(tmp_path, "dbt", "build")
     assert ended.exit_code == 1, ended.output
     command = f"make build TARGET={server.target}"
     assert f"dbt alone cannot run the gate on {server.target}: run {command}" in ended.output

@@ -26,7 +26,7 @@ PUBLISHING = "customer_loyalty publish"
 @pytest.fixture(scope="module")
 def demo(postgres: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """Return a database in which the demo was built once."""
-    with new_database(postgres, "template0 encoding 'UTF8'") as database:
+    with new_database(postgres, "demo", "template0 encoding 'UTF8'") as database:
         built = database.build(tmp_path_factory.mktemp("demo"))
         assert built.exit_code == 0, built.output
         yield database
@@ -35,7 +35,7 @@ def demo(postgres: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture
 def built(postgres: Database, demo: Database) -> Iterator[Database]:
     """Return a copy of it."""
-    with new_database(postgres, demo.env["PGDATABASE"]) as copy:
+    with new_database(postgres, "test", demo.env["PGDATABASE"]) as copy:
         yield copy
 
 
@@ -180,7 +180,7 @@ def test_a_build_that_is_killed_as_it_publishes(built, tmp_path):
         with built.started_build(tmp_path, vars=chosen) as build:
             until = time.monotonic() + 600
             while not waits_to_publish(built):
-                assert build.poll() is None, build.stdout.read()
+                assert build.poll() is None, build.output()
                 assert time.monotonic() < until
                 time.sleep(0.2)
             second = built.build(tmp_path)
@@ -201,10 +201,10 @@ def test_a_connection_that_is_lost(built, tmp_path):
         cursor.execute(f"select pg_advisory_lock(hashtext('{PUBLISHING}'))")
         with built.started_build(tmp_path) as build:
             while not waits_to_publish(built):
-                assert build.poll() is None, build.stdout.read()
+                assert build.poll() is None, build.output()
                 time.sleep(0.2)
             rows(built, "select pg_terminate_backend(pid) from pg_locks where not granted")
-            output = build.stdout.read()
+            output, _ = build.communicate()
     assert build.returncode == 1
     assert "NOT PUBLISHED" in output
     assert "Nothing was published, because PostgreSQL refused: " in output

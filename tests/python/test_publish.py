@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from customer_loyalty import cli
@@ -31,7 +33,7 @@ from customer_loyalty.publish.publication import MARTS, published_tables
 from faults import clean
 from test_gate import write
 from test_two_builds import opened
-from warehouse import copy_project, run_dbt
+from warehouse import PROJECT, copy_project, run_dbt
 
 IDS = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(1, 100)]
 B1, B2, B3, B4, *_ = IDS
@@ -135,6 +137,7 @@ def test_a_fault_on_the_way_leaves_the_old_file(warehouse, tmp_path, monkeypatch
     target = tmp_path / "published.duckdb"
     put(warehouse, target)
     before = target.read_bytes()
+    warehouse.execute("update marts.nps set number = 9")
 
     def fail(*_args):
         raise error
@@ -249,22 +252,60 @@ def test_nothing_is_published_under_a_writer(warehouse, tmp_path):
     put(warehouse, target)
 
 
+def publish_as_hooked(warehouse, path: Path, contract: dict[str, str]) -> list[tuple]:
+    """Publish as the model published_build does, and return its rows."""
+    warehouse.execute(
+        "create or replace temp table this_build as select ? as build_id,"
+        " null as not_published_because, 'demo' as sources, null as raw_data,"
+        " 'EUR' as reporting_currency, ? as published_path, ? as contract, 0 as keep_published",
+        [B2, str(path), json.dumps(contract)],
+    )
+    warehouse.execute("create schema if not exists intermediate")
+    warehouse.execute("create schema if not exists staging")
+    as_of = "select current_date as as_of_date"
+    warehouse.execute(f"create or replace table intermediate.int_as_of as {as_of}")
+    for name in publication.INPUTS:
+        table = name.replace("raw_", "staged_")
+        warehouse.execute(f"create or replace table staging.{table} as select 1")
+    return publication.publish(DuckDBEngine(warehouse)).fetchall()
+
+
+def contract_of_the_row() -> dict[str, str]:
+    """Return the types of published_build's columns, as its YAML has them."""
+    described = PROJECT / "models" / "published" / "_published__models.yml"
+    [model] = yaml.safe_load(described.read_text("utf-8"))["models"]
+    return {column["name"]: column["data_type"] for column in model["columns"]}
+
+
+@pytest.mark.parametrize("change", ["a column more", "a column less", "a type that does not fit"])
+def test_a_row_that_breaks_its_contract_is_not_published(warehouse, tmp_path, change):
+    target = tmp_path / "published.duckdb"
+    put(warehouse, target)
+    before = target.read_bytes()
+    contract = contract_of_the_row()
+    if change == "a column more":
+        refusal = pytest.raises(PublishFault, match="other columns than its row: rows_of_mine")
+        contract["rows_of_mine"] = "bigint"
+    elif change == "a column less":
+        refusal = pytest.raises(PublishFault, match="other columns than its row: rows_nps")
+        del contract["rows_nps"]
+    else:
+        refusal = pytest.raises(duckdb.Error, match="Unimplemented type for cast")
+        contract["published_at"] = "boolean"
+    with refusal:
+        publish_as_hooked(warehouse, target, contract)
+    assert target.read_bytes() == before
+
+
 def test_a_link_stays_a_link(warehouse, tmp_path):
     target = tmp_path / "real" / "published.duckdb"
     put(warehouse, target)
     link = tmp_path / "link.duckdb"
     link.symlink_to(target)
-    warehouse.execute(
-        "create temp table this_build as select ? as build_id, null as not_published_because,"
-        " 'demo' as sources, null as raw_data, 'EUR' as reporting_currency, ? as published_path,"
-        " 0 as keep_published",
-        [B2, str(link)],
-    )
-    warehouse.execute("create schema intermediate; create schema staging")
-    warehouse.execute("create table intermediate.int_as_of as select current_date as as_of_date")
-    for name in publication.INPUTS:
-        warehouse.execute(f"create table staging.{name.replace('raw_', 'staged_')} as select 1")
-    [row] = publication.publish(DuckDBEngine(warehouse)).fetchall()
+    contract = contract_of_the_row()
+    [row] = publish_as_hooked(warehouse, link, contract)
+    described = read(target, "describe marts.published_build")
+    assert {name: type_.lower() for name, type_, *_ in described} == contract
     assert link.is_symlink() and row[0] == B2
     assert read(target, "select build_id from marts.published_build") == [(B2,)]
 

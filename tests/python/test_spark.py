@@ -127,9 +127,9 @@ def test_what_no_publish_made_stays(catalog, publish):
 
 def test_load_touches_its_own_tables_only(catalog, tmp_path):
     write_csv(tmp_path / "raw", clean(rows=5))
-    load = ("-m", "customer_loyalty", "load", "--raw-data", str(tmp_path / "raw"))
+    folder = ("--raw-data", str(tmp_path / "raw"))
     for _ in range(2):
-        done = catalog.run(tmp_path, *load)
+        done = catalog.load(tmp_path, *folder)
         assert done.exit_code == 0 and "shop.raw_orders                    5 rows" in done.output
     [first, *_] = catalog.rows("select * from shop.raw_orders order by order_id")
     assert (first["order_id"], first["_source_file"], first["_source_row"]) == (
@@ -145,7 +145,7 @@ def test_load_touches_its_own_tables_only(catalog, tmp_path):
         ("crm", "crm.raw_orders: already exists and was not created by load"),
         ("Published_x", "raw_schema: published_x is a schema of the marts"),
     ):
-        done = catalog.run(tmp_path, *load, "--vars", f'{{"raw_schema": "{schema}"}}')
+        done = catalog.load(tmp_path, *folder, "--vars", f'{{"raw_schema": "{schema}"}}')
         assert done.exit_code == 1 and told in done.output, done.output
     assert catalog.rows("select * from crm.raw_orders") == [{"mine": 1}]
     assert len(catalog.rows("show tables in crm")) == 1
@@ -156,19 +156,19 @@ def test_two_at_once_are_kept_apart(spark, tmp_path):
     load = ("load", "--raw-data", str(tmp_path / "raw"))
     lock: Path = tmp_path / "project" / "warehouse" / ".spark.lock"
     # Makes the copy of the project.
-    assert spark.run(tmp_path, "-m", "customer_loyalty", "load").exit_code == 1
+    assert spark.load(tmp_path).exit_code == 1
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         for command in (load, ("build",)):
-            done = spark.run(tmp_path, "-m", "customer_loyalty", *command)
+            done = spark.run(tmp_path, "customer-loyalty", *command)
             assert done.exit_code == 75, done.output
             assert "A build or a load of this checkout is running on Spark" in done.output
 
 
 def test_a_session_in_which_numbers_would_be_others_is_refused(spark, tmp_path):
     # Makes the copy of the project.
-    assert spark.run(tmp_path, "-m", "customer_loyalty", "load").exit_code == 1
+    assert spark.load(tmp_path).exit_code == 1
     profiles = tmp_path / "project" / "profiles.yml"
     right = profiles.read_text()
     for line, told in (

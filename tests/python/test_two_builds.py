@@ -17,9 +17,10 @@ from customer_loyalty.engines.plugin import check_warehouse, open_when_free
 from customer_loyalty.errors import InUse
 from customer_loyalty.publish.publication import MARTS
 from faults import clean
+from forks import Request
 from test_crashes import read_published
 from test_gate import write
-from warehouse import PROJECT, copy_project, dbt_command, run_dbt
+from warehouse import PROJECT, copy_project, dbt_command, run_dbt, start_dbt
 
 HOLDER = """
 import sys, duckdb
@@ -42,24 +43,16 @@ def opened(path: Path, how: str = "for writing"):
         holder.stdin.close()
 
 
-def customer_loyalty(
-    *arguments: str, home: Path, **environment: str
-) -> subprocess.CompletedProcess:
-    """Run the package's command as make build does, below a folder."""
+def customer_loyalty(*arguments: str, home: Path, **environment: str) -> tuple[int, str]:
+    """Run the package's command as make build does, below a folder; its exit code and output."""
     _, clean_environment = dbt_command(home, "build")
     clean_environment |= {
         "DBT_TARGET_PATH": str(home / "target"),
         "DBT_LOG_PATH": str(home / "logs"),
         "DBT_PROFILES_DIR": str(home / "profiles"),
     }
-    return subprocess.run(
-        [sys.executable, "-m", "customer_loyalty", *arguments],
-        cwd=PROJECT,
-        env=clean_environment | environment,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    command = "customer-loyalty", list(arguments), str(PROJECT), clean_environment | environment
+    return Request(*command).run()
 
 
 @pytest.mark.parametrize("how", ["for writing", "read only"])
@@ -68,9 +61,9 @@ def test_who_has_the_working_database_open_is_told_in_one_line(tmp_path, how):
     duckdb.connect(str(working)).close()
     with opened(working, how) as holder:
         told = f"{working} is in use: process {holder.pid} (python"
-        done = customer_loyalty("build", home=tmp_path)
-        assert done.returncode == os.EX_TEMPFAIL and done.stdout == ""
-        [line] = done.stderr.splitlines()
+        code, output = customer_loyalty("build", home=tmp_path)
+        assert code == os.EX_TEMPFAIL
+        [line] = output.splitlines()
         assert line.startswith(f"Error: {told}") and "make build WAIT=60" in line
         by_dbt = run_dbt(tmp_path, "build")
         assert by_dbt.exit_code == 2
@@ -96,9 +89,9 @@ def test_the_wait_ends_when_the_database_is_free_or_the_time_is_over(tmp_path):
 def test_a_wait_is_a_number_of_seconds(tmp_path, wait):
     duckdb.connect(str(tmp_path / "loyalty.duckdb")).close()
     for arguments, environment in ((["--wait", wait], {}), ([], {"LOYALTY_WAIT": wait})):
-        done = customer_loyalty("build", *arguments, home=tmp_path, **environment)
-        assert done.returncode == 1
-        assert f"LOYALTY_WAIT must be a number of seconds, 0 or more; found {wait}" in done.stderr
+        code, output = customer_loyalty("build", *arguments, home=tmp_path, **environment)
+        assert code == 1
+        assert f"LOYALTY_WAIT must be a number of seconds, 0 or more; found {wait}" in output
 
 
 def test_what_a_killed_build_spilled_to_disk_goes(tmp_path):
@@ -122,13 +115,14 @@ def test_who_is_in_the_way_of_the_publish_is_told_before_the_build(tmp_path):
             "create schema marts; create table marts.published_build as select 1 as build_id"
         )
     with opened(published):
-        done = customer_loyalty("build", home=tmp_path)
-        assert done.returncode == 1 and done.stdout == ""
-        assert "another process has the published database open for writing" in done.stderr
+        code, output = customer_loyalty("build", home=tmp_path)
+        assert code == 1
+        assert "another process has the published database open for writing" in output
+        assert output.startswith("Error: ")
     (tmp_path / "dashboards.duckdb.wal").touch()
-    done = customer_loyalty("build", home=tmp_path)
-    assert done.returncode == 1 and "remove the .wal file" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    code, output = customer_loyalty("build", home=tmp_path)
+    assert code == 1 and "remove the .wal file" in output
+    assert len(output.splitlines()) == 1
 
 
 def build_ids(output: str) -> list[str]:
@@ -137,20 +131,20 @@ def build_ids(output: str) -> list[str]:
 
 def test_of_two_builds_at_once_one_waits_or_is_refused(tmp_path):
     """The first, one that waits for it, and one that does not; all by plain dbt."""
-    command, environment = dbt_command(tmp_path, "build", vars=write(tmp_path / "data", clean()))
-    run = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
-    with subprocess.Popen(command, env=environment, **run) as first:
-        working = tmp_path / "loyalty.duckdb"
-        while first.poll() is None and not working.exists():
-            time.sleep(0.01)
-        targets = [["--target-path", str(tmp_path / name)] for name in ("second", "third")]
-        second = subprocess.Popen(
-            [*command, *targets[0]], env=environment | {"LOYALTY_WAIT": "300"}, **run
-        )
-        third = subprocess.run([*command, *targets[1]], env=environment, check=False, **run)
-        assert third.returncode == 2, third.stdout
-        assert f"is in use: process {first.pid} " in third.stdout
-        outputs = [first.communicate()[0], second.communicate()[0]]
+    raw = write(tmp_path / "data", clean())
+    first = start_dbt(tmp_path, "build", vars=raw)
+    working = tmp_path / "loyalty.duckdb"
+    while first.poll() is None and not working.exists():
+        time.sleep(0.01)
+    same = {"LOYALTY_WAREHOUSE": str(working)}
+    same |= {"LOYALTY_PUBLISHED": str(tmp_path / "dashboards.duckdb")}
+    waits = same | {"LOYALTY_WAIT": "300"}
+    second = start_dbt(tmp_path / "second", "build", vars=raw, env=waits)
+    third = start_dbt(tmp_path / "third", "build", vars=raw, env=same)
+    code, output = third.wait(), third.output()
+    assert code == 2, output
+    assert f"is in use: process {first.pid} " in output
+    outputs = [first.communicate()[0], second.communicate()[0]]
     assert first.returncode == second.returncode == 0, outputs
     [[old], [new]] = map(build_ids, outputs)
     with duckdb.connect(str(tmp_path / "dashboards.duckdb"), read_only=True) as con:
@@ -165,23 +159,9 @@ def test_two_checkouts_publish_one_after_the_other(tmp_path):
     windows = {"a": 30, "b": 90}
     builds = []
     for (name, window), project in zip(windows.items(), (PROJECT, copy), strict=True):
-        command, environment = dbt_command(
-            tmp_path / name,
-            "build",
-            vars=raw | {"activity_window_days": window},
-            project=project,
-        )
-        environment["LOYALTY_PUBLISHED"] = str(tmp_path / "shared.duckdb")
-        builds.append(
-            subprocess.Popen(
-                command,
-                env=environment,
-                cwd=project,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                encoding="utf-8",
-            )
-        )
+        vars = raw | {"activity_window_days": window}
+        shared = {"LOYALTY_PUBLISHED": str(tmp_path / "shared.duckdb")}
+        builds.append(start_dbt(tmp_path / name, "build", vars=vars, project=project, env=shared))
     outputs = [build.communicate()[0] for build in builds]
     assert [build.returncode for build in builds] == [0, 0], outputs
     ids = [build_ids(output)[0] for output in outputs]

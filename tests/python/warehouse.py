@@ -24,7 +24,7 @@ from decimal import Decimal
 from graphlib import TopologicalSorter
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
@@ -34,7 +34,7 @@ from customer_loyalty.contract import INPUTS, KEYS
 from customer_loyalty.engines.duckdb import DuckDBEngine
 from customer_loyalty.gate import check as gate
 from customer_loyalty.gate.results import read_staged_results, relation
-from forks import PROJECT, Request
+from forks import PROJECT, Fork, Request
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
@@ -356,8 +356,15 @@ def run_dbt(
             check=False,
         )
         return DbtRun(run.returncode, run.stdout, str(warehouse), str(published))
-    code, output = Request(command[1:], str(project), vars or {}, cwd, own, changes or {}).run()
+    code, output = Request("dbt", command[1:], cwd, own, str(project), changes or {}).run()
     return DbtRun(code, output, str(warehouse), str(published))
+
+
+def start_dbt(home: Path, *args: str, env: dict[str, str] | None = None, **options: Any) -> Fork:
+    """Start a dbt command in a fork: see run_dbt and dbt_command."""
+    command, own = dbt_command(home, *args, **options)
+    project = str(options.get("project", PROJECT))
+    return Request("dbt", command[1:], project, own | (env or {}), project).start()
 
 
 def dbt_command(
@@ -375,6 +382,9 @@ def dbt_command(
     command = [str(Path(sys.executable).with_name("dbt")), *args, *_folders(home, project)]
     if args[0] == "build" and not unit_tests:
         command += ["--exclude-resource-type", "unit_test"]
+    if "--debug" not in args:
+        # A tenth of the work, which nobody reads.
+        command += ["--log-level-file", "none"]
     if vars:
         command += ["--vars", json.dumps(vars)]
     return command, environment() | databases
