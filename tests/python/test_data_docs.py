@@ -66,7 +66,7 @@ class Page(HTMLParser):
         assert tag == self.open.pop()
 
     def handle_data(self, data):
-        # To every element that it stands in, the latest of its kind.
+        # To every open element, the latest of its kind.
         for tag in set(self.open):
             self.texts[tag][-1] += data
 

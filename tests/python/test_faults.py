@@ -22,7 +22,7 @@ ACTIONS = {
 
 
 def upper_floors(project, settings=None) -> list:
-    """The models from staging to the inputs: what the gate stands between."""
+    """The models from staging to the clean ones, with the gate in between."""
     schemas = ('"staging"', '"quality"', '"clean"')
     return [one for one in project.sql(settings or {}) if one.relation.split(".")[-2] in schemas]
 

@@ -305,7 +305,7 @@ def test_steps_out_of_order_do_not_get_by_the_gate(by_floor, tmp_path):
     before = result(runs[-1].warehouse)
     files = write(tmp_path / "bad", bad())
 
-    # Staged anew, from other data, and judged in part.
+    # Staged again, from other data, and checked in part.
     for step, refusal in (
         ("path:models/staging", None),
         ("gx_validation_results", None),

@@ -98,7 +98,7 @@ def test_rows_are_left_out(server, tmp_path):
 
 @on_each_engine
 def test_a_gate_that_closes(server, tmp_path):
-    """Every fault of the catalogue at once: each rule is broken by the same rows, told alike."""
+    """All faults of the catalogue at once: the same rows break each rule, with the same text."""
     raw = clean(400)
     write(FAULTS, raw)
     write_csv(tmp_path / "raw", raw)

@@ -172,7 +172,7 @@ def waits_to_publish(database: Database) -> bool:
 
 
 def test_a_build_that_is_killed_as_it_publishes(built, tmp_path):
-    """And one beside it, which is told to wait."""
+    """And a second one meanwhile, which is refused for now."""
     before = rows(built, "select * from marts.published_build")
     chosen = {"activity_window_days": 30}
     with closing(built.connect()) as other, other.cursor() as cursor:

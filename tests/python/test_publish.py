@@ -116,7 +116,7 @@ def test_readers_keep_their_rights_and_their_old_set(warehouse, tmp_path):
     with duckdb.connect(str(target), read_only=True) as reader:
         warehouse.execute("delete from marts.nps")
         put(warehouse, target)
-        # Whoever has the old file open goes on with all of it.
+        # Readers who have the old file open continue with all of it.
         assert reader.execute("select count(*) from marts.nps").fetchall() == [(3,)]
     after = target.stat()
     assert stat.S_IMODE(after.st_mode) == 0o640
