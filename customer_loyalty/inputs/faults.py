@@ -78,7 +78,7 @@ FILE_RULES: dict[str, tuple[str, str]] = {
     ),
     "header_has_all_columns": (
         "The file has every column of the input, with its exact name.",
-        "Add it, empty if you have no values.",
+        "Add them, empty if you have no values.",
     ),
     "column_not_twice": (
         "No column of the input appears twice.",

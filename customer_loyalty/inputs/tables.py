@@ -29,7 +29,7 @@ def _fault(engine: Engine, schema: str, name: str, columns: Sequence[str]) -> st
         return (
             f"{schema}.{name}: missing columns: {', '.join(missing)}."
             f" Found: {first_names(columns)}.{_renames(missing, others, 0.7)}"
-            " Add it, empty if you have no values; a view over the table will do."
+            " Add them, empty if you have no values; a view over the table will do."
         )
     tables = engine.tables(schema)
     others = [table for table in tables if table not in INPUTS]

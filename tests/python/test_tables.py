@@ -248,7 +248,7 @@ def test_tables_that_can_not_be_read_are_told_all_at_once(build, dbt, demo_build
         " Create it, or set raw_schema to the schema of your tables.",
         "shop.raw_orders: missing columns: customer_id, amount. Found: extra, refunded_amount,"
         " currency_code, status, ordered_at, custmer id, order_id. Rename custmer id to"
-        " customer_id. Add it, empty if you have no values; a view over the table"
+        " customer_id. Add them, empty if you have no values; a view over the table"
         " will do.",
         "shop.raw_surveys: table or view not found. Rename raw_survey to raw_surveys. If"
         " that is something else, create shop.raw_surveys, without rows if you have none.",
