@@ -1,26 +1,26 @@
 /*
-Did the Net Promoter Score change from one period to another, or may the difference be chance?
+Did the Net Promoter Score change between two periods, or may the difference be chance?
 
-One row per segment of a dimension. A z-test of the difference between two independent samples; to each period the 3
-answers of the mart's own interval are added (so z is not quite nps_difference / standard_error), because the plain
-test takes a few answers which are all alike for certain and cries wolf.
+One row per segment of a dimension. A z-test of the difference between two independent samples. Each period gets the
+same 3 additional responses as the mart's interval (so z is not exactly nps_difference / standard_error), because the
+plain test treats a few equal responses as certain and reports false differences.
 
 verdict
     higher, lower          p_value is below significance_level
-    no clear difference    it is not: the difference may be chance, which does not prove that nothing changed; the
-                           interval says how large a change would still fit the answers
-    too few answers        fewer than the setting minimum_responses in one of the periods
-    no answers             none at all in one of the periods: all that compares is NULL
+    no clear difference    it is not: the difference may be chance. This does not prove that nothing changed; the
+                           interval shows how large a change would be compatible with the responses
+    too few answers        fewer responses than the setting minimum_responses in one of the periods
+    no answers             no responses in one of the periods: the comparison is NULL
 
-Many segments: at 0.05, one of twenty is called different though none is. significance_level is therefore 0.05 divided
-by the number of segments that are judged (Bonferroni). The interval is a 95 % interval of each segment on its own: look
-at one that was chosen before looking. Trying many periods or dimensions until one differs is the same trap, which no
-query sees.
+Many segments: at 0.05, one in twenty would be called different by chance. significance_level is therefore 0.05 divided
+by the number of segments tested (Bonferroni). The interval is a 95 % interval of each segment on its own, so use it
+only for a segment chosen in advance. Trying many periods or dimensions until one differs is the same trap, which no
+query can detect.
 
-Independent: no customer is in the data twice. Repeat customers break that in two ways. Those who answer in both
-periods tend to answer alike: the true error of the difference is smaller, and the test pessimistic (it misses changes).
-Those who answer several times within a period count several times: the true error is larger, and the test optimistic
-(it sees changes that are none). The setting nps_responses: latest_per_customer removes the second.
+The samples are independent if no customer responds twice. Repeated responses violate this in two ways. Customers who
+respond in both periods tend to give similar scores: the true error of the difference is smaller, and the test misses
+changes. Customers who respond several times within a period count several times: the true error is larger, and the test
+reports false changes. The setting nps_responses: latest_per_customer prevents the second.
 
 Parameters: period_grain, period_start (after), compared_with (before), dimension. See docs/analyses.md.
 */
@@ -79,7 +79,7 @@ estimated as (
             when responses_before is null or responses_after is null then 'no answers'
             when not ({{ is_reportable('responses_before') }} and {{ is_reportable('responses_after') }})
                 then 'too few answers'
-        end as not_judged_because
+        end as not_tested_because
     from side_by_side
 
 ),
@@ -90,7 +90,7 @@ tested as (
         *,
         adjusted_difference / standard_error as z,
         {{ two_sided_p_value('adjusted_difference / standard_error') }} as p_value,
-        {{ ratio('0.05', 'count(case when not_judged_because is null then 1 end) over ()') }} as significance_level
+        {{ ratio('0.05', 'count(case when not_tested_because is null then 1 end) over ()') }} as significance_level
     from estimated
 
 )
@@ -102,7 +102,7 @@ select
     nps_after - nps_before as nps_difference,
     p_value,
     case
-        when not_judged_because is not null then not_judged_because
+        when not_tested_because is not null then not_tested_because
         when p_value >= significance_level then 'no clear difference'
         when z > 0 then 'higher'
         else 'lower'
@@ -123,6 +123,6 @@ select
     after_start
 from tested
 order by
-    case when not_judged_because is null then 1 else 2 end,
+    case when not_tested_because is null then 1 else 2 end,
     p_value nulls last,
     segment

@@ -1,23 +1,23 @@
 /*
-How long may a customer be silent before they are called lost? For choosing activity_window_days.
+After how many days without an order is a customer lost? For choosing activity_window_days.
 
-One row per window of so many days: the current setting, candidates (the parameter candidate_windows), and those that
+One row per window length in days: the current setting, candidates (the parameter candidate_windows), and those that
 cover 25, 50, … 99 % of the gaps, which are the distribution of the gaps.
 
-A gap is the days from one order day of a customer to the next. Orders that count, several on a day are one. From
-their first contract on a customer is judged by contracts alone: its first day ends the last gap as an order does, and
+A gap is the number of days from one order day of a customer to the next. Only orders that count are used, and several
+on a day are one. From the first contract on only contracts count: its first day ends the last gap like an order, and
 later orders are left out.
-An order on day d keeps its customer active on d to d + window - 1, and an order on d + window still joins up. So a gap
-within the window is covered. A longer one is a lapse, which begins on d + window; so is a silence that is not over yet
-and has lasted for the window. The window is right if few who are called lost come back, and not longer than that needs:
-a loss is only seen when the window is over.
+An order on day d keeps its customer active from d to d + window - 1, and an order on d + window continues the interval.
+So a gap within the window is covered. A longer one is a lapse, which begins on d + window; so is a gap that has not
+ended yet and is at least as long as the window. The window should be long enough that few lapsed customers return, and
+no longer, because a loss only shows when the window is over.
 
-What has not ended yet. A silence that still lasts may end tomorrow, so the share of all lapses that came back so far
-(lapses_returned of lapses; lapses_open have not) is too low, and the more so for recent lapses and long windows.
-returned_pct therefore looks at lapses that began at least follow_up_days (a parameter) before the as-of date, and asks
-whether they came back within follow_up_days: all have had the same chance. It is NULL where there is none. For the
-same reason gaps_covered_pct is a little high: of gaps that began lately only the short ones have ended.
-days_to_return is the median, from the lapse to the return, of those behind returned_pct: never above follow_up_days.
+Gaps that have not ended. They may end tomorrow, so the share of all lapses with a return so far (lapses_returned of
+lapses; lapses_open have none) is too low, especially for recent lapses and long windows. returned_pct therefore only
+uses lapses that began at least follow_up_days (a parameter) before the as-of date, and counts returns within
+follow_up_days, so that all had the same chance. It is NULL if there are none. For the same reason gaps_covered_pct is
+slightly high: among recent gaps only the short ones have ended.
+days_to_return is the median from lapse to return of the returns in returned_pct: never above follow_up_days.
 
 Parameters: candidate_windows, follow_up_days. See docs/analyses.md.
 */
@@ -72,7 +72,7 @@ order_days as (
 
 ),
 
-silences as (
+gap_starts as (
 
     select
         ordered_on,
@@ -84,13 +84,13 @@ silences as (
 
 ),
 
--- gap_days is NULL while the silence lasts
+-- gap_days is NULL if the gap has not ended
 gaps as (
 
     select
-        {{ days_between('silences.ordered_on', 'silences.back_on') }} as gap_days,
-        {{ days_between('silences.ordered_on', 'as_of.as_of_date') }} as age_days
-    from silences
+        {{ days_between('gap_starts.ordered_on', 'gap_starts.back_on') }} as gap_days,
+        {{ days_between('gap_starts.ordered_on', 'as_of.as_of_date') }} as age_days
+    from gap_starts
     cross join as_of
 
 ),
@@ -116,7 +116,7 @@ windows as (
 
 ),
 
-judged as (
+classified as (
 
     select
         windows.window_days,
@@ -128,7 +128,7 @@ judged as (
         gaps.gap_days - windows.window_days as days_to_return
     from windows
     cross join gaps
-    -- where no gap has ended, no window covers a share of them
+    -- if no gap has ended, there are no windows for percentages
     where windows.window_days is not null
 
 ),
@@ -152,7 +152,7 @@ counted as (
                         then days_to_return
                 end
         ) as days_to_return
-    from judged
+    from classified
     group by window_days, window_is
 
 )

@@ -1,22 +1,22 @@
 /*
-Who stands behind one row of the mart retention? Every customer of one period, to be looked at one by one.
+Which customers are behind one row of the mart retention?
 
-One row per customer who was active on the day before the period (S), active at its close (E), or active for the first
-time ever in between (passing). The close is the period's last day, or the as-of date in a period that is not over.
+One row per customer who was active on the day before the period (S), at its close (E), or for the first time in between
+(passing). The close is the period's last day, or the as-of date if the period is incomplete.
     retained       in S and in E              lost           in S, not in E
     new            in E, never active before  reactivated    in E, not in S, but active some time before
-    passing        active for the first time ever within the period, and not any more at its close
+    passing        active for the first time within the period, and no longer at its close
 The counts per class are the columns customers_... of the mart's row of the same period, dimension and segment. They are
-made another way: here each customer is looked up on the two days, the mart sums up arrivals and losses. So where the
-two agree, both are right, or int_activity_intervals is wrong, which both read.
+calculated in another way: here each customer is looked up on the two days, while the mart adds up arrivals and losses.
+So if the two agree, both are right, unless int_activity_intervals is wrong, which both read.
 
-active_from and active_to are the activity interval that decides: the one at the close; of the lost the one at the
-start, whose active_to is their last active day; of the passing their first. An order keeps its customer active for
-activity_window_days, so the lost of a period ordered last about that long before. From first_contract_on on a customer
-is judged by contracts alone, and orders don't matter.
+active_from and active_to are the deciding activity interval: the one at the close; for lost customers the one at the
+start, whose active_to is their last active day; for passing customers their first. An order keeps its customer active
+for activity_window_days, so customers lost in a period last ordered about that long before. From first_contract_on on
+only contracts count, and orders don't matter.
 
-Parameters: period_grain, period_start, dimension, segment (all of the dimension, where it is not given). No rows: no
-such period or segment. See docs/analyses.md.
+Parameters: period_grain, period_start, dimension, segment (by default all of the dimension). There are no rows if the
+period or segment does not exist. See docs/analyses.md.
 */
 {{ config(group='metrics') }}
 {%- set given = parameters({
@@ -84,7 +84,7 @@ period as (
 
 ),
 
--- each interval, and which of the two days it holds
+-- each interval, and which of the two days it contains
 looked_at as (
 
     select
@@ -98,7 +98,7 @@ looked_at as (
 
 ),
 
--- a customer's intervals don't overlap: no more than one holds a day
+-- a customer's intervals don't overlap: at most one contains a day
 at_closes as (
 
     select

@@ -1,1 +1,1 @@
-"""What dbt and SQL can't do alone: reading files, judging inputs, publishing the marts."""
+"""What dbt and SQL can't do alone: read files, check inputs, and publish the marts."""

@@ -1,4 +1,4 @@
-"""The command ``customer-loyalty``: what ``make build`` calls, and a look at what was published."""
+"""The command ``customer-loyalty``, which ``make`` calls to build, load, publish and roll back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ relative_to_option = click.option(
     "--relative-to",
     default=".",
     type=click.Path(path_type=Path),
-    help="What relative folders are relative to.",
+    help="The folder that relative paths start from.",
 )
 vars_option = click.option("--vars", "vars_json", default="", help="Settings as JSON.")
 target_option = click.option(
@@ -41,14 +41,14 @@ target_option = click.option(
     "target_name",
     default="",
     envvar="LOYALTY_TARGET",
-    help="A target of profiles.yml, such as postgres; else its default.",
+    help="A target in profiles.yml, such as postgres; by default its default target.",
 )
 
 wait_option = click.option(
     "--wait",
     default="",
     envvar="LOYALTY_WAIT",
-    help="Seconds to wait for another build, or whoever has the working database open.",
+    help="Seconds to wait for another build, or until the working database is closed.",
 )
 
 
@@ -58,31 +58,31 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--raw-data", default="", help="A folder of files instead of the demo.")
+@click.option("--raw-data", default="", help="A folder of files to use instead of the demo.")
 @vars_option
 @target_option
 @wait_option
 @relative_to_option
 def build(raw_data: str, vars_json: str, target_name: str, wait: str, relative_to: Path) -> None:
-    """Run dbt build in the current folder and sum up what it published.
+    """Run dbt build in the current folder and summarise what it published.
 
-    Exits as dbt does: 0 means published, 1 a closed gate, a failed test or a refusal, 2 that dbt
-    could not run; and 75, before anything was done, where the working database is in use.
+    Exit codes: 0 published; 1 the gate is closed, a test failed, or a step was refused; 2 dbt could
+    not run; 75 the working database is in use, and nothing was done.
     """
     check_project()
     variables = read_vars(raw_data, vars_json, relative_to)
     os.environ["LOYALTY_WAIT"] = wait
-    # dbt reads YAML, which knows some escapes and numbers of JSON as others, or not at all.
+    # dbt reads YAML, in which some escapes and numbers of JSON differ or are invalid.
     vars_yaml = yaml.safe_dump(variables, default_flow_style=True, width=sys.maxsize)
     arguments = ["--vars", vars_yaml, *(["--target", target_name] if target_name else [])]
     with refusals_in_a_line():
         target = find_target(target_name, relative_to)
         with target.building(seconds_to_wait()):
             before = target.last_build()
-            # Unit tests judge the SQL, not the data: once in `make test`, not with every build.
+            # Unit tests check the SQL, not the data: `make test` runs them, not every build.
             code = run_dbt("build", *arguments, "--exclude-resource-type", "unit_test")
             if code == 0 and target.last_build() == before:
-                # Options of dbt in the environment, such as DBT_EMPTY, made it a part of a build.
+                # dbt options in the environment, such as DBT_EMPTY, made the build incomplete.
                 code = 1
         if code == 0:
             click.echo(summarise(target))
@@ -98,9 +98,8 @@ def build(raw_data: str, vars_json: str, target_name: str, wait: str, relative_t
 def load(raw_data: str, vars_json: str, target_name: str, wait: str, relative_to: Path) -> None:
     """Load a folder of files into tables of the target's database, for sources: [tables].
 
-    The tables stand in the schema raw_schema (--vars), and their rows are replaced, all at once.
-    Exits with 1 where a file or a table is refused, and 75 while somebody builds; nothing is
-    changed then.
+    The tables are in the schema raw_schema (--vars). Their rows are replaced, all or none.
+    Exit codes: 0 loaded; 1 a file or a table was refused; 75 another build or load is running.
     """
     check_project()
     variables = read_vars(raw_data, vars_json, relative_to)
@@ -110,7 +109,7 @@ def load(raw_data: str, vars_json: str, target_name: str, wait: str, relative_to
     schema = raw_schema(variables)
     with (
         refusals_in_a_line(),
-        # What is too large for the memory.
+        # For data that exceeds the memory.
         tempfile.TemporaryDirectory() as spilled,
         duckdb.connect(config={"temp_directory": spilled}) as con,
     ):
@@ -126,7 +125,7 @@ def load(raw_data: str, vars_json: str, target_name: str, wait: str, relative_to
 
 
 def raw_schema(variables: dict[str, Any]) -> str:
-    """The setting raw_schema: of the vars, else of the project. Raises ClickException."""
+    """The setting raw_schema, from the vars or else the project. Raises ClickException."""
     project = yaml.safe_load(Path("dbt_project.yml").read_text("utf-8"))["vars"]
     schema = variables.get("raw_schema", project["raw_schema"])
     if not isinstance(schema, str) or not re.fullmatch(RAW_SCHEMA, schema):
@@ -138,20 +137,22 @@ def raw_schema(variables: dict[str, Any]) -> str:
 
 
 def check_project() -> None:
-    """Raises ClickException where the current folder is no dbt project."""
+    """Raise ClickException if the current folder is not a dbt project."""
     if not Path("dbt_project.yml").is_file():
-        raise click.ClickException(f"{Path.cwd()} is no dbt project: change to the checkout first.")
+        raise click.ClickException(
+            f"{Path.cwd()} is not a dbt project. Change to the checkout first."
+        )
 
 
 class TryAgainLater(click.ClickException):
-    """Something is in use now, and will be free later."""
+    """Something is in use, and will be free later: exit code 75."""
 
     exit_code = os.EX_TEMPFAIL
 
 
 @contextmanager
 def refusals_in_a_line() -> Iterator[None]:
-    """Turn refusals into click's own, which ends the command with 1, or 75 to try again later."""
+    """Turn refusals into click's errors: exit code 1, or 75 to try again later."""
     try:
         yield
     except Refusal as error:
@@ -160,7 +161,7 @@ def refusals_in_a_line() -> Iterator[None]:
 
 
 def find_target(name: str, relative_to: Path) -> Target:
-    """A target of profiles.yml; DuckDB's files are those that the environment names.
+    """A target in profiles.yml; the environment may name the files of DuckDB.
 
     Raises Refusal.
     """
@@ -174,7 +175,7 @@ def find_target(name: str, relative_to: Path) -> Target:
 
 
 def run_dbt(*arguments: str) -> int:
-    """Run a dbt command in this process, which is so the only one to be killed; its exit code."""
+    """Run a dbt command in this process, so that there is only one to kill; its exit code."""
     from dbt.cli.main import dbtRunner
 
     done = dbtRunner().invoke(list(arguments))
@@ -182,15 +183,18 @@ def run_dbt(*arguments: str) -> int:
 
 
 def read_vars(raw_data: str, vars_json: str, relative_to: Path) -> dict[str, Any]:
-    """The vars for dbt: VARS, with raw_data in it, made absolute. Raises ClickException."""
+    """The vars for dbt: VARS with raw_data, as an absolute path. Raises ClickException."""
     try:
         variables = json.loads(vars_json or "{}")
     except json.JSONDecodeError as error:
         raise click.ClickException(
-            f'VARS is no JSON ({error}). Write it as VARS=\'{{"reporting_currency": "USD"}}\'.'
+            f"VARS is not valid JSON ({error}). Write it as"
+            ' VARS=\'{"reporting_currency": "USD"}\'.'
         ) from None
     if not isinstance(variables, dict):
-        raise click.ClickException("VARS is no JSON object: write it as VARS='{\"name\": value}'.")
+        raise click.ClickException(
+            "VARS is not a JSON object. Write it as VARS='{\"name\": value}'."
+        )
     if raw_data:
         variables["raw_data"] = raw_data
     if variables.get("raw_data") and isinstance(variables["raw_data"], str):
@@ -199,25 +203,25 @@ def read_vars(raw_data: str, vars_json: str, relative_to: Path) -> dict[str, Any
 
 
 def database(name: str, default: str, relative_to: Path) -> str:
-    """The database that an environment variable names, else the default in the current folder."""
+    """The database that an environment variable names, or the default in the current folder."""
     given = os.environ.get(name)
     return str(absolute(given, relative_to) if given else Path(default).absolute())
 
 
 def published_file(relative_to: Path, target_name: str = "") -> Path:
-    """The published database itself, where its name is a link to it.
+    """The published database file, with links resolved.
 
-    Raises ClickException where the target is not of DuckDB.
+    Raises ClickException if the target is not a DuckDB target.
     """
     if target_name and not find_target(target_name, relative_to).keeps_files:
         raise click.ClickException(
-            f"Earlier builds can be listed and put back on DuckDB only, not on {target_name}."
+            f"Earlier builds can be listed and restored only on DuckDB, not on {target_name}."
         )
     return Path(os.path.realpath(database("LOYALTY_PUBLISHED", PUBLISHED, relative_to)))
 
 
 def absolute(path: str, relative_to: Path) -> Path:
-    """A path as its caller means it. Raises ClickException."""
+    """A path made absolute, with ~ expanded. Raises ClickException."""
     try:
         return (relative_to / Path(path).expanduser()).absolute()
     except RuntimeError as error:
@@ -235,9 +239,9 @@ def absolute(path: str, relative_to: Path) -> Path:
 @target_option
 @relative_to_option
 def data_docs(output: Path, target_name: str, relative_to: Path) -> None:
-    """Render the gate's latest results as one HTML page that reads offline.
+    """Render the results of the gate's latest check as one HTML page that works offline.
 
-    They are those of what was built last, a gate that closed included.
+    The check may be one that closed the gate.
     """
     try:
         page = render(latest_check(find_target(target_name, relative_to)))
@@ -249,13 +253,18 @@ def data_docs(output: Path, target_name: str, relative_to: Path) -> None:
 
 
 @main.command()
-@click.option("--build", "build_id", default="", help="Which one, else the one before.")
+@click.option(
+    "--build",
+    "build_id",
+    default="",
+    help="The id of the build; by default the one before the published one.",
+)
 @target_option
 @relative_to_option
 def rollback(build_id: str, target_name: str, relative_to: Path) -> None:
-    """Put an earlier build back into the published database, in one rename.
+    """Restore an earlier build as the published database, in one rename.
 
-    The build that it replaces is kept: name it with --build to put it back again.
+    The build that it replaces is kept, so that --build can restore it.
     """
     target = published_file(relative_to, target_name)
     try:
@@ -272,13 +281,13 @@ def rollback(build_id: str, target_name: str, relative_to: Path) -> None:
 @target_option
 @relative_to_option
 def builds(target_name: str, relative_to: Path) -> None:
-    """List the published build, and the earlier ones that make rollback can put back."""
+    """List the published build, and the earlier ones that make rollback can restore."""
     target = published_file(relative_to, target_name)
     published = last_build(target)
     listed = [(published["published_at"], published["build_id"], target)] if published else []
     listed += [(one.published_at, one.build_id, one.path) for one in kept_builds(target)]
     if not listed:
-        raise click.ClickException(f"{target}: nothing was published here yet.")
+        raise click.ClickException(f"{target}: nothing has been published here yet.")
     for published_at, id_, path in listed:
         click.echo(f"{id_}  {published_at} UTC  {path}")
 
@@ -288,30 +297,32 @@ def builds(target_name: str, relative_to: Path) -> None:
 def query(sql: str) -> None:
     """Run SQL on the published database, read-only, and print the rows.
 
-    Columns for which there is no room are left out: name those that you want.
+    Columns that do not fit are not printed: select the ones that you want.
 
-    LOYALTY_PUBLISHED=FILE looks into another database. What the marts are made of is in the working
-    one, warehouse/loyalty.duckdb.
+    LOYALTY_PUBLISHED=FILE queries another database, such as the working database
+    warehouse/loyalty.duckdb, which has everything that the marts are built from.
     """
     path = os.environ.get("LOYALTY_PUBLISHED") or PUBLISHED
     try:
         with duckdb.connect(path, read_only=True) as con:
             show(con, sql)
     except duckdb.Error as error:
-        told = str(error)
+        message = str(error)
         working = os.environ.get("LOYALTY_WAREHOUSE") or WAREHOUSE
         not_there = isinstance(error, duckdb.CatalogException) or not Path(path).exists()
         if not_there and Path(path).absolute() != Path(working).absolute():
-            told += (
-                f"\n{path} has what was published. What it is made of, and what a closed gate"
-                f" found: LOYALTY_PUBLISHED={working}"
+            message += (
+                f"\n{path} has only what was published. To query what it was built from, and what"
+                f" a closed gate found, set LOYALTY_PUBLISHED={working}"
             )
-        raise click.ClickException(told) from None
+        raise click.ClickException(message) from None
 
 
 def show(con: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Run a query and print its rows. Raises ClickException where it returns none."""
+    """Run a query and print its rows. Raises ClickException if it is not a query."""
     rows = con.sql(sql)
     if rows is None:
-        raise click.ClickException("That is no query: nothing came back.")
+        raise click.ClickException(
+            "The statement returned nothing. Pass a query, such as a select."
+        )
     rows.show(max_width=160, max_rows=200)

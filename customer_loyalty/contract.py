@@ -1,4 +1,4 @@
-"""The input contract, as its YAML file states it: which inputs there are, and their columns."""
+"""The inputs and their columns, from the YAML file of the input contract."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = Path(__file__).parent.parent / "models" / "raw" / "_raw__contract.yml"
 
 @dataclass(frozen=True)
 class Column:
-    """A column of an input. type: that after staging. is_key: part of what names a row."""
+    """A column of an input. type: the type after staging. is_key: whether it is part of the key."""
 
     name: str
     type: str
@@ -25,7 +25,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Input:
-    """One of the inputs. is_required: whether it must be there; otherwise it may be missing."""
+    """One of the inputs. is_required: whether it must be delivered."""
 
     name: str
     is_required: bool
@@ -61,7 +61,7 @@ CONTRACT = {table["name"]: _input(table) for table in _SOURCE["tables"]}
 """Every input by its name."""
 
 RAW_SCHEMA = str(_SOURCE["config"]["meta"]["schema_pattern"])
-"""The pattern of a schema that holds raw tables."""
+"""The pattern for names of schemas with raw tables."""
 
 INPUTS = {name: tuple(column.name for column in one.columns) for name, one in CONTRACT.items()}
 """The columns of each input."""
@@ -70,7 +70,7 @@ KEYS = {
     name: tuple(column.name for column in one.columns if column.is_key)
     for name, one in CONTRACT.items()
 }
-"""The columns that name a row of each input, within its source system."""
+"""The columns that identify a row of each input within its source system."""
 
 REQUIRED = frozenset(name for name, one in CONTRACT.items() if one.is_required)
-"""The inputs that must be there; the others are empty where they are missing."""
+"""The inputs that must be delivered; others are empty if they are missing."""

@@ -1,8 +1,8 @@
 """What the Python models of dbt (models/**/*.py) call.
 
-session: what the adapter passes to a model, from which the engine is resolved here, once. Each
-function returns what the model is made from. dbt finds ``dbt.ref`` and ``dbt.config.get`` by their
-text in a model's file, so these stay there.
+session: what the adapter passes to a model, from which the engine is resolved here. Each function
+returns the relation that the model is built from. dbt finds ``dbt.ref`` and ``dbt.config.get`` by
+their text in a model's file, so these calls must stay there.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from customer_loyalty.publish import publication
 
 
 def land(session: Any, raw_data: str | None, raw_schema: str | None, name: str) -> Any:
-    """The rows of an input in a folder of files; none without a folder.
+    """The rows of an input in a folder of files; no rows without a folder.
 
-    Checks the input's table where a schema of tables is read. Raises FileFault, Refusal.
+    If source tables are read, checks the input's table. Raises FileFault, Refusal.
     """
     engine = engine_for(session)
     if raw_schema:

@@ -1,4 +1,4 @@
-"""What the gate and the publish need of a database, and what differs between engines."""
+"""The interface between the gate, the publish and the engines: what differs between databases."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Publication:
 
     row: the row of ``published_build``, type and value by column. sources: the table that each
     published table is copied from; that of ``marts.published_build`` holds the row. place: as
-    ``Engine.last_build`` takes it. keep: how many earlier builds stay.
+    ``Engine.last_build`` takes it. keep: how many earlier builds to keep.
     """
 
     row: Mapping[str, tuple[str, Any]]
@@ -88,7 +88,7 @@ class Judge(ABC):
     ) -> None:
         """Insert the rows that break a rule into a table made by ``Engine.create_table``.
 
-        columns: the column of the judged rows for each column of the table. constants: values that
+        columns: the column of the checked rows for each column of the table. constants: values that
         are the same in every row. Raises GateError for a rule on the whole input.
         """
 
@@ -100,7 +100,7 @@ class Engine(ABC):
     """
 
     Error: type[Exception]
-    """What it raises where a statement fails."""
+    """What it raises if a statement fails."""
 
     @abstractmethod
     def schema(self, room: str) -> str:
@@ -118,7 +118,7 @@ class Engine(ABC):
 
     @abstractmethod
     def model_from(self, name: str) -> Any:
-        """What a dbt Python model returns to be made from a table of this connection."""
+        """What a dbt Python model returns to be built from a table of this connection."""
 
     @abstractmethod
     def tables(self, schema: str) -> list[str]:
@@ -130,7 +130,7 @@ class Engine(ABC):
 
     @abstractmethod
     def land(self, raw_data: str, name: str) -> Any:
-        """What a dbt Python model returns to be made from the files of an input.
+        """What a dbt Python model returns to be built from the files of an input.
 
         Raises FileFault, see ``inputs.files.land``.
         """
@@ -187,12 +187,12 @@ class Target(ABC):
     @property
     @abstractmethod
     def place(self) -> str:
-        """Where the marts are published, in words."""
+        """Where the marts are published, for messages."""
 
     @property
     @abstractmethod
     def workplace(self) -> str:
-        """Where a build works, in words."""
+        """Where a build works, for messages."""
 
     @property
     def keeps_files(self) -> bool:
@@ -215,16 +215,16 @@ class Target(ABC):
 
         land: reads the files, by input; called once it is clear that this target takes them. wait:
         as in ``building``. Returns the number of rows of each table. Raises InUse, and Refusal
-        where files or tables are not as they must be.
+        where files or tables are not as required.
         """
 
     @abstractmethod
     def published(self) -> AbstractContextManager[Engine]:
-        """Open what is published: the schemas marts and quality."""
+        """Open the published schemas marts and quality."""
 
     @abstractmethod
     def working(self) -> AbstractContextManager[Engine]:
-        """Open what is being worked on. Raises Refusal where it can't be read."""
+        """Open the working schemas. Raises Refusal where they can't be read."""
 
     @abstractmethod
     def query_command(self, sql: str) -> str:

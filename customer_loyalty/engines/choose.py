@@ -1,4 +1,4 @@
-"""Which target of profiles.yml a command means."""
+"""Choose the target of a command, and its engine."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def engine_for(session: Any) -> Engine:
 
 
 def choose_target(name: str | None, warehouse: str, published: str) -> Target:
-    """A target of the project in the current folder. Raises Refusal where there is none so called.
+    """A target of the project in the current folder. Raises Refusal if it does not exist.
 
     warehouse, published: the databases that DuckDB works in and publishes to.
     """
     credentials = read_credentials(name)
     engine = credentials.type if credentials else "duckdb"
-    # Each engine needs packages of its own: imported only where it is chosen.
+    # Each engine needs its own packages, so it is imported only if it is chosen.
     if engine == "postgres":
         from customer_loyalty.engines.postgres import PostgresTarget
 
@@ -39,10 +39,10 @@ def choose_target(name: str | None, warehouse: str, published: str) -> Target:
 
 
 def read_credentials(name: str | None) -> Any:
-    """What profiles.yml says of a target, as dbt reads it.
+    """The credentials of a target in profiles.yml, as dbt reads them.
 
-    None for a default target that can't be read: dbt itself reports why. Raises Refusal for a named
-    one.
+    None if the default target can't be read, because dbt itself reports why. Raises Refusal if a
+    named one can't be read.
     """
     from dbt.config.runtime import load_profile
     from dbt.flags import set_from_args

@@ -1,9 +1,9 @@
-"""A SQLAlchemy dialect that runs on a DuckDB connection which is open already.
+"""A SQLAlchemy dialect for a DuckDB connection that is already open.
 
-Great Expectations has no DuckDB backend, and reads results after it gave the connection back, which
-DuckDB's own SQLAlchemy driver does not allow. This dialect is what its checks need and no more:
+Great Expectations has no DuckDB backend, and reads results after it has returned the connection,
+which DuckDB's own SQLAlchemy driver does not allow. This dialect has only what the checks need:
 statements, a cursor that holds all of its rows, and the columns of a table. It never commits and
-never closes: the connection, and its transaction, belong to dbt.
+never closes, because the connection and its transaction belong to dbt.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class _Cursor:
 
 
 class _Connection:
-    """A DBAPI connection that only lends: commit, rollback and close are the owner's."""
+    """A DBAPI connection that belongs to dbt: commit, rollback and close do nothing."""
 
     def __init__(self) -> None:
         self._connection = _connection.get()
@@ -104,7 +104,7 @@ class OpenDuckDBDialect(DefaultDialect):
         )
 
     def initialize(self, connection: Any) -> None:
-        """Nothing to ask the server for."""
+        """Do nothing: there is no server to query."""
 
     def get_columns(
         self, connection: Any, table_name: str, schema: str | None = None, **_kwargs: Any

@@ -1,4 +1,4 @@
-"""DuckDB: a working database and a published one, each a file."""
+"""DuckDB: the working database and the published database are files."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class DuckDBEngine(Engine):
         return files.land(self.con, raw_data, name)
 
     def judges(self) -> AbstractContextManager[Callable[[str], Judge]]:
-        # SQLAlchemy, which these need, takes half a second to import: only where tables are judged.
+        # Importing SQLAlchemy takes half a second, so it is done only where tables are checked.
         from customer_loyalty.engines.dialect import open_connection
         from customer_loyalty.gate.judge import sql_judges
 
@@ -145,7 +145,7 @@ class DuckDBTarget(Target):
         except duckdb.Error as error:
             why = f"can't be read: {str(error).splitlines()[0]}"
             if "Could not set lock" in str(error):
-                why = "another process writes to it, perhaps a build. Try again when it has ended."
+                why = "another process is writing to it, perhaps a build. Try again later."
             raise Refusal(f"{self.warehouse}: {why}") from None
         with con:
             yield DuckDBEngine(con)

@@ -1,6 +1,6 @@
-"""PostgreSQL: the gate and the publish run in dbt's process, on dbt's own connection.
+"""PostgreSQL: the gate and the publish run in dbt's process, on dbt's connection.
 
-A Python model reads and writes in the transaction in which dbt makes its table.
+A Python model reads and writes in the transaction in which dbt creates its table.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
 LOADED = "Made by customer-loyalty load, which replaces its rows."
-"""The comment by which load knows the tables that it made. It touches no others."""
+"""The comment by which load recognizes its tables. It does not change other tables."""
 
 LOAD = "customer_loyalty load"
-"""The lock of the server that a load has alone, and builds share: what they read stays one load."""
+"""The server's lock, exclusive for a load and shared by builds, which so read one load only."""
 
 _connection: ContextVar[Any] = ContextVar("open PostgreSQL connection")
 registry.register("postgresql.open", __name__, "OpenPostgresDialect")
@@ -53,7 +53,7 @@ class PostgresEngine(Engine):
     Error = psycopg2.Error
 
     def __init__(self, con: Any, working: str) -> None:
-        """working: the profile's schema, with which the names of the rooms' schemas begin."""
+        """working: the profile's schema, which is the prefix of all working schemas."""
         self.con = con
         self.working = working
 
@@ -122,11 +122,11 @@ class PostgresEngine(Engine):
         return next(iter(self.records("select * from marts.published_build")), None)
 
     def publish(self, publication: Publication) -> None:
-        """Fill the standing tables of schemas marts and quality anew, in dbt's transaction.
+        """Replace all rows in the tables of schemas marts and quality, in dbt's transaction.
 
-        Readers never see a part, and wait only where columns change: a transaction of theirs that
-        is repeatable read sees one build in all of its statements. That is why rows are replaced,
-        not tables, whose names it would find changed, and why none are truncated.
+        Readers never see a part of a build, and wait only if columns change. A repeatable-read
+        transaction sees the same build in all statements: tables are neither replaced, because it
+        would see the new ones, nor truncated.
         """
         try:
             with self.con.cursor() as cursor:
@@ -147,7 +147,7 @@ class PostgresEngine(Engine):
     def _replace_rows(self, cursor: Any, target: str, source: str) -> None:
         """Give a published table the columns and the rows of another.
 
-        Columns are changed one by one, so that grants stay, and views that don't read what changed.
+        Only columns that differ are changed, so that grants and views on other columns are kept.
         """
         cursor.execute(f"create table if not exists {target} as select * from {source} limit 0")
         wanted, standing = self._columns(cursor, source), self._columns(cursor, target)
@@ -174,15 +174,15 @@ class PostgresEngine(Engine):
 
 
 def copy_rows(con: Any, rows: Any, table: str) -> int:
-    """Copy a relation of DuckDB, all of text and numbers, into a table of PostgreSQL by COPY.
+    """Copy a relation of DuckDB, with text and numbers only, into a table of PostgreSQL.
 
-    table: its name, with a list of columns if it has others. Returns how many rows there were.
+    table: its name, with a list of columns if it has more. Returns the number of rows.
     """
     copied = 0
     with con.cursor() as cursor:
         while chunk := rows.fetchmany(50_000):
             lines = io.StringIO()
-            # An empty value is written without quotes, and so is NULL: nothing in them is empty.
+            # NULL is written as an empty value without quotes; no other value is empty.
             csv.writer(lines).writerows(chunk)
             lines.seek(0)
             cursor.copy_expert(f"copy {table} from stdin (format csv)", lines)
@@ -191,16 +191,16 @@ def copy_rows(con: Any, rows: Any, table: str) -> int:
 
 
 class PostgresTarget(Target):
-    """A database of PostgreSQL, for what is worked on and for what is published."""
+    """A PostgreSQL database with both the working schemas and the published ones."""
 
     def __init__(self, name: str | None, credentials: Any) -> None:
         super().__init__(name)
         check_working_schema(credentials.schema)
-        # libpq takes a search_path in place of the options in which building sets the date style.
+        # With a search_path, libpq would ignore the options in which building sets the date style.
         if credentials.search_path:
             raise Refusal(
-                "profiles.yml sets search_path, which would let the server's date style into the"
-                " build. Take it out: every table is named with its schema."
+                "profiles.yml sets search_path, with which the build would use the server's date"
+                " style. Remove it: every table is named with its schema."
             )
         self.credentials = credentials
 
@@ -214,7 +214,7 @@ class PostgresTarget(Target):
 
     @contextmanager
     def building(self, wait: float) -> Iterator[None]:
-        """A lock of the server keeps others away; it ends with the connection, in any way."""
+        """Hold locks of the server, which end with the connection in any case."""
         key = f"customer_loyalty build {self.credentials.schema}"
         database = self.credentials.database
         with self._connected() as engine:
@@ -223,7 +223,7 @@ class PostgresTarget(Target):
                 engine,
                 f"pg_try_advisory_lock(hashtext('{key}'))",
                 wait,
-                f"Another build works in the schemas {self.credentials.schema}_… of {database}. Try"
+                f"Another build is using the schemas {self.credentials.schema}_… of {database}. Try"
                 " again when it has ended, or wait for it with make build WAIT=60.",
             )
             _lock(
@@ -234,7 +234,7 @@ class PostgresTarget(Target):
                 " it with make build WAIT=60.",
             )
             run_python_models_here()
-            # Dates become text in the gate: as ISO 8601, whatever the server's style.
+            # The gate casts dates to text: as ISO 8601, whatever the server's style.
             given = os.environ.get("PGOPTIONS", "")
             os.environ["PGOPTIONS"] = f"{given} -c DateStyle=ISO -c TimeZone=UTC".strip()
             yield
@@ -242,7 +242,7 @@ class PostgresTarget(Target):
     def load(
         self, schema: str, land: Callable[[], Mapping[str, DuckDBPyRelation]], wait: float
     ) -> dict[str, int]:
-        """Everything happens in one transaction, in which rows are deleted: readers never wait."""
+        """Load in one transaction. It deletes rows instead of truncating, so readers never wait."""
         database, working = self.credentials.database, self.credentials.schema
         check_raw_schema(schema, f"{working}_")
         with self._connected() as engine:
@@ -253,16 +253,18 @@ class PostgresTarget(Target):
                     engine,
                     f"pg_try_advisory_xact_lock(hashtext('{LOAD}'))",
                     wait,
-                    f"A build or another load is at work in {database}. Try again when it has"
+                    f"A build or another load is running in {database}. Try again when it has"
                     " ended, or wait for it with make load WAIT=60.",
                 )
                 _make_tables(engine, schema)
                 rows = {name: _replace(engine, schema, name, landed[name]) for name in INPUTS}
                 engine.con.commit()
             except psycopg2.Error as error:
-                # Its context would quote a row.
-                told = error.diag.message_primary or str(error).strip()
-                raise Refusal(f"Nothing was loaded, because PostgreSQL refused: {told}") from None
+                # Not the whole error, whose context would quote a row.
+                message = error.diag.message_primary or str(error).strip()
+                raise Refusal(
+                    f"Nothing was loaded, because PostgreSQL refused: {message}"
+                ) from None
         return rows
 
     def published(self) -> AbstractContextManager[Engine]:
@@ -305,7 +307,7 @@ class PostgresTarget(Target):
 
 
 def _lock(engine: PostgresEngine, attempt: str, wait: float, otherwise: str) -> None:
-    """Take a lock of the server. attempt: a call in SQL that says whether it took it.
+    """Take a lock of the server. attempt: an SQL call that returns whether it got the lock.
 
     wait, otherwise: see wait_for. Raises InUse.
     """
@@ -313,7 +315,7 @@ def _lock(engine: PostgresEngine, attempt: str, wait: float, otherwise: str) -> 
 
 
 def _make_tables(engine: PostgresEngine, schema: str) -> None:
-    """Make the tables of a load that are not there yet. Raises Refusal where one is not load's."""
+    """Create the missing tables of a load. Raises Refusal if one was not created by load."""
     names = ", ".join(f"'{name}'" for name in INPUTS)
     found = engine.records(
         f"""
@@ -337,11 +339,11 @@ def _make_tables(engine: PostgresEngine, schema: str) -> None:
     ]
     if changed:
         raise Refusal(
-            f"{', '.join(changed)}: made by load, but with other columns now. Drop this, and load"
+            f"{', '.join(changed)}: created by load, but the columns were changed. Drop it and load"
             " again."
         )
     with engine.con.cursor() as cursor:
-        # With "if not exists" who may not make schemas would be refused one that is there.
+        # "if not exists" would fail without the right to create schemas, even if it exists.
         if engine.value(f"select to_regnamespace('\"{schema}\"') is null"):
             cursor.execute(f'create schema "{schema}"')
         for name in INPUTS.keys() - there.keys():
@@ -352,7 +354,7 @@ def _make_tables(engine: PostgresEngine, schema: str) -> None:
 
 
 def _replace(engine: PostgresEngine, schema: str, name: str, rows: DuckDBPyRelation) -> int:
-    """Replace the rows of a table of a load; how many there are now."""
+    """Replace the rows of a table of a load. Returns their number."""
     with engine.con.cursor() as cursor:
         cursor.execute(f'delete from "{schema}".{name}')
     return copy_rows(engine.con, rows, f'"{schema}".{name} ({", ".join(landed_columns(name))})')

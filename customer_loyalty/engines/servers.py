@@ -1,7 +1,7 @@
 """What PostgreSQL and Spark have in common: schemas on a shared server, and Python models.
 
 Their dbt adapters can't run a Python model. ``run_models_with`` lets dbt run it in its own process,
-on the connection of the model's thread; macros/cross_db/python_models.sql makes the table.
+on the connection of the model's thread; macros/cross_db/python_models.sql creates the table.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from customer_loyalty.engine import PUBLISHED_SCHEMAS, Engine, Row
 from customer_loyalty.errors import PublishFault, Refusal
 
 COMMAND = "LOYALTY_COMMAND"
-"""The environment variable by which the project knows that Python models can run."""
+"""The environment variable that tells the project that Python models can run."""
 MODEL_VIEW = "made_by_python"
-"""The view of what a Python model returned, from which its materialization makes the table."""
+"""The view with a Python model's result, from which its materialization creates the table."""
 SPARK_FOLDER = "warehouse/spark"
 """The folder of a Spark cluster on this machine, unless LOYALTY_SPARK names another one."""
 SPARK_CLIENT = "client.json"
-"""Its file with the environment in which an application finds the cluster."""
+"""The file in it with the environment by which an application finds the cluster."""
 
 
 # --- schemas ----------------------------------------------------------------------------------
@@ -35,7 +35,7 @@ def landed_columns(name: str) -> dict[str, str]:
 
 
 def check_working_schema(schema: str) -> None:
-    """Raises Refusal where SQL would have to quote the profile's schema."""
+    """Raise Refusal if SQL would have to quote the profile's schema."""
     if not re.fullmatch("[a-z_][a-z0-9_]{0,40}", schema):
         raise Refusal(
             "schema in profiles.yml must be a name of lower-case letters, digits and underscores,"
@@ -44,33 +44,33 @@ def check_working_schema(schema: str) -> None:
 
 
 def check_raw_schema(schema: str, *own: str) -> None:
-    """Raises Refusal where raw tables must not be loaded. own: prefixes of other schemas."""
+    """Raise Refusal if raw tables must not be loaded there. own: prefixes of other schemas."""
     if schema in PUBLISHED_SCHEMAS or schema.startswith(own):
         raise Refusal(
-            f"raw_schema: {schema} is a schema of the marts, or of what they are made from. Name"
-            " another one: raw rows hold personal data."
+            f"raw_schema: {schema} is a schema of the marts, or of models upstream of them. Choose"
+            " another one, because raw rows hold personal data."
         )
 
 
 def check_loaded_tables(schema: str, tables: Mapping[str, bool]) -> None:
-    """Raises Refusal where load did not make one. tables: whether load made it, by name."""
+    """Raise Refusal if load did not create a table. tables: whether load created it, by name."""
     if foreign := [f"{schema}.{name}" for name, is_ours in tables.items() if not is_ours]:
         raise Refusal(
-            f"{', '.join(foreign)}: already there and not made by load, which replaces only its"
-            " own tables. Name another schema with raw_schema:"
+            f"{', '.join(foreign)}: already exists and was not created by load, which replaces only"
+            " its own tables. Choose another schema with raw_schema:"
             f' make load VARS=\'{{"raw_schema": "{schema}_files"}}\'.'
         )
 
 
 def check_published_tables(existing: Collection[str]) -> None:
-    """Raises PublishFault where a publish would replace tables that no publish made.
+    """Raise PublishFault if a publish would replace tables that no publish created.
 
-    existing: the tables and views to be published that are already there. The first publish makes
+    existing: the tables and views to be published that already exist. The first publish creates
     all of them.
     """
     if existing and "marts.published_build" not in existing:
         raise PublishFault(
-            "Nothing was published, because of tables that no publish made:"
+            "Nothing was published, because of tables that no publish created:"
             f" {', '.join(sorted(existing))}. Move them to another schema, or build in another"
             " database."
         )
@@ -80,7 +80,7 @@ def check_published_tables(existing: Collection[str]) -> None:
 
 
 class Table:
-    """What ``dbt.ref`` returns in a Python model: the little that the models use of a table."""
+    """What ``dbt.ref`` returns in a Python model: the one method that the models use."""
 
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine

@@ -1,9 +1,9 @@
-"""Spark: SQL runs in the Thrift server that dbt is connected to, checks in a session of their own.
+"""Spark: SQL runs in the Thrift server that dbt is connected to, checks in a separate session.
 
 dbt-spark can't run Python models on a plain cluster; they run in the process of the build. Great
-Expectations' backend for Spark wants a SparkSession. The session is a second application on the
-same cluster. It has no catalog, because that of a local cluster admits one process only: it reads
-the tables' own Parquet files, the very ones of which dbt then builds the marts.
+Expectations' backend for Spark needs a SparkSession. The session is a second application on the
+same cluster. It has no catalog, because that of a local cluster allows one process only: it reads
+the Parquet files of the tables from which dbt then builds the marts.
 """
 
 from __future__ import annotations
@@ -56,20 +56,20 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
-"""Settings without which numbers would be others."""
+"""Settings without which numbers would differ."""
 TYPES = {"varchar": "string"}
-"""Types that Spark calls otherwise."""
+"""Types with another name in Spark."""
 KEPT = re.compile("published_[0-9a-f]{8}(_[0-9a-f]{4}){3}_[0-9a-f]{12}")
-"""The schemas of published sets, named after their builds. All others are somebody else's."""
+"""The schemas of published sets, named after their builds. Other schemas are not touched."""
 ERRORS = (pyhive.exc.Error, TException)
-"""What PyHive raises: where the server refuses, and where it does not answer."""
+"""What PyHive raises if the server refuses, or if it does not answer."""
 LOCK = "warehouse/.spark.lock"
 LOADED = "customer_loyalty.loaded"
-"""The property of the tables that load made, which are the only ones that it replaces."""
+"""The property of tables created by load, which replaces no others."""
 
 
 class Checks:
-    """The Spark application in which tables are checked: it starts when it is asked for first."""
+    """The Spark application in which tables are checked; it starts at the first use."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -93,11 +93,11 @@ class Checks:
         return session
 
     def note_scratch(self, folder: str) -> None:
-        """Remember a folder of files that are nobody's when the build has ended."""
+        """Remember a folder of files to remove when the build has ended."""
         self._scratch.add(folder)
 
     def end(self) -> None:
-        """End the application, and remove what was written beside the tables."""
+        """End the application, and remove the files that it wrote beside the tables."""
         for folder in self._scratch:
             if path := local_path(folder):
                 shutil.rmtree(path, ignore_errors=True)
@@ -116,7 +116,7 @@ class SparkEngine(Engine):
     Error = pyhive.exc.Error
 
     def __init__(self, con: Any, working: str, checks: Checks) -> None:
-        """working: the profile's schema, with which the names of the rooms' schemas begin."""
+        """working: the profile's schema, which is the prefix of all working schemas."""
         self.con = con
         self.working = working
         self.checks = checks
@@ -127,7 +127,7 @@ class SparkEngine(Engine):
         return f"{self.working}_{room}"
 
     def run(self, sql: str) -> Any:
-        """Run a statement; returns its cursor."""
+        """Run a statement. Returns its cursor."""
         self._running = cursor = self.con.cursor()
         cursor.execute(sql)
         return cursor
@@ -135,7 +135,7 @@ class SparkEngine(Engine):
     def records(self, sql: str) -> list[Record]:
         cursor = self.run(sql)
         columns = [column[0].rpartition(".")[2] for column in cursor.description]
-        # PyHive makes values of timestamps and decimals, not of dates.
+        # PyHive converts timestamps and decimals, but not dates.
         made = [
             date.fromisoformat if column[1] == "DATE_TYPE" else None
             for column in cursor.description
@@ -193,7 +193,7 @@ class SparkEngine(Engine):
     def interrupt(self) -> None:
         if "session" in self.checks.__dict__:
             self.checks.session.sparkContext.cancelAllJobs()
-        # A statement that has not come back has nothing by which it could be cancelled.
+        # Before the server has answered, there is no handle to cancel the statement by.
         if self._running and self._running._operationHandle:
             with suppress(Exception):
                 self._running.cancel()
@@ -208,9 +208,9 @@ class SparkEngine(Engine):
         return None
 
     def copy_rows(self, rows: DuckDBPyRelation, name: str) -> None:
-        """Make a table of this connection alone of rows of DuckDB, by a file beside the tables.
+        """Create a temporary view of rows of DuckDB, which are written to a file beside the tables.
 
-        Raises Refusal where this machine can't write there.
+        Raises Refusal if this machine can't write there.
         """
         folder = self.beside_tables(name)
         try:
@@ -226,44 +226,44 @@ class SparkEngine(Engine):
         self.view_of_files(name, folder)
 
     def add_rows(self, name: str, rows: DataFrame) -> None:
-        """Add rows to a table of this connection alone."""
+        """Add rows to a temporary view."""
         folder = self.beside_tables(name)
         rows.write.mode("append" if name in self._filled else "overwrite").parquet(folder)
         self._filled.add(name)
         self.view_of_files(name, folder)
 
     def view_of_files(self, name: str, path: str) -> None:
-        """Make a table of this connection alone of Parquet files."""
+        """Create a temporary view of Parquet files."""
         self.run(
             f"create or replace temporary view {name} using parquet options (path {literal(path)})"
         )
 
     def described(self, what: str) -> dict[str, str]:
-        """What Spark tells of a schema or a table: ``schema name``, ``table extended name``."""
+        """Spark's description of a schema (``schema name``) or table (``table extended name``)."""
         return {key.strip(): value for key, value, *_ in self.rows(f"describe {what}")}
 
     def beside_tables(self, name: str) -> str:
-        """A folder beside the tables of the gate, for files of this build that are none of them."""
+        """A folder beside the tables of the gate, for temporary files of this build."""
         schema = self.described(f"schema {self.schema('quality')}")
-        # Of a schema Spark tells a URI, in which a blank is %20; of a table it tells a path.
+        # For a schema Spark returns a URI, in which a space is %20; for a table it returns a path.
         folder = f"{unquote(schema['Location'])}/_{name}"
         self.checks.note_scratch(folder)
         return folder
 
     @contextmanager
     def frame(self, relation: str) -> Iterator[DataFrame]:
-        """While it lasts, the rows of a table or view in the application that checks tables.
+        """Yields the rows of a table or view in the application that checks tables.
 
-        A view is written to a table for it.
+        A view is written to a temporary table.
         """
         described = self.described(f"table extended {relation}")
-        made = self.table("quality", f"judged_{relation.rpartition('.')[2]}")
+        made = self.table("quality", f"checked_{relation.rpartition('.')[2]}")
         is_view = described["Type"] == "VIEW"
         if is_view:
             self.run(f"drop table if exists {made}")
             self.run(f"create table {made} using parquet as select * from {relation}")
             described = self.described(f"table extended {made}")
-        # Many rules look at it.
+        # Many rules read it.
         rows = self.checks.session.read.parquet(described["Location"]).cache()
         try:
             yield rows
@@ -275,8 +275,8 @@ class SparkEngine(Engine):
     def publish(self, publication: Publication) -> None:
         """Copy the set into a schema of its own, then point the views of marts and quality to it.
 
-        A reader sees a mart before or after, whole. Views change one after the other, so for some
-        moments some of them are of the new build and some of the one before.
+        Readers see each mart complete, before or after. Views change one after the other, so for a
+        moment some are of the new build and some of the previous one.
         """
         build = publication.row["build_id"][1]
         kept = f"published_{build.replace('-', '_')}"
@@ -299,18 +299,18 @@ class SparkEngine(Engine):
             ) from None
         try:
             for target, copy in copies.items():
-                # Not "create or replace", which drops the view first: a reader could miss it.
+                # Not "create or replace", which drops the view first, so a reader could miss it.
                 verb = "alter" if target in standing else "create"
                 self.run(f"{verb} view {target} as select * from {copy}")
         except ERRORS as error:
-            # No PublishFault: some of the views may be of the new build already.
-            raise Refusal(f"The publish broke off: {server_message(error)}") from None
-        # Published is published.
+            # Not a PublishFault, because some of the views may already be of the new build.
+            raise Refusal(f"The publish was interrupted: {server_message(error)}") from None
+        # The publish has succeeded, even if this fails.
         with suppress(*ERRORS):
             self._forget(kept, publication.keep)
 
     def _forget(self, latest: str, keep: int) -> None:
-        """Drop the sets of earlier builds, but for the latest ones, and what was not completed."""
+        """Drop incomplete sets, and those of earlier builds except for the latest ones."""
         dated = {}
         for (schema,) in self.rows("show schemas like 'published_*'"):
             if schema != latest and KEPT.fullmatch(schema):
@@ -324,12 +324,12 @@ class SparkEngine(Engine):
 
 
 def local_path(folder: str) -> Path | None:
-    """The path of a folder that Spark names; none where it is no folder of this machine."""
+    """The path of a folder that Spark returns; None if it is not on this machine."""
     return Path(folder.removeprefix("file:")) if folder.startswith(("file:", "/")) else None
 
 
 def literal(value: Any) -> str:
-    """A value as SQL of Spark."""
+    """A value as an SQL literal of Spark."""
     if value is None:
         return "null"
     if isinstance(value, bool | int):
@@ -338,13 +338,13 @@ def literal(value: Any) -> str:
         return f"timestamp '{value}'"
     if isinstance(value, date):
         return f"date '{value}'"
-    # A dollar could begin ${env:…}, which Spark replaces in literals too.
+    # A dollar sign could begin ${env:…}, which Spark substitutes even in literals.
     escaped = str(value).replace("\\", "\\\\").replace("'", "\\'").replace("$", "\\u0024")
     return f"'{escaped}'"
 
 
 def server_message(error: Exception) -> str:
-    """What a Thrift server says of an error, without the traces of its Java."""
+    """The error message of a Thrift server, without Java stack traces."""
     status = getattr(error.args[0], "status", None) if error.args else None
     text = getattr(status, "errorMessage", None) or str(error)
     return text.partition("\n\tat ")[0].strip()
@@ -356,7 +356,7 @@ def server_message(error: Exception) -> str:
 @contextmanager
 def spark_judges(engine: SparkEngine) -> Iterator[Callable[[str], Judge]]:
     """See ``judge.sql_judges``."""
-    # First, for without one Great Expectations would start a session of its own.
+    # Start it first: without a session, Great Expectations would start its own.
     _ = engine.checks.session
     context = new_context()
     source = context.data_sources.add_spark("gate", persist=False, force_reuse_spark_context=True)
@@ -373,7 +373,7 @@ def spark_judges(engine: SparkEngine) -> Iterator[Callable[[str], Judge]]:
 
 
 class SparkJudge(ExpectationsJudge):
-    """One DataFrame before Great Expectations."""
+    """One DataFrame under test by Great Expectations."""
 
     def __init__(self, engine: SparkEngine, batch: Any, validator: Any) -> None:
         super().__init__(batch, validator)
@@ -414,11 +414,11 @@ class SparkJudge(ExpectationsJudge):
         from pyspark.sql.functions import col
 
         _, rows, condition = self._broken(rule, parameters)
-        # As a column, for a condition may look at other rows.
+        # As a column, because a condition may be on other rows, too.
         return rows.withColumn("_is_broken", condition).where(col("_is_broken")).drop("_is_broken")
 
     def _expectation(self, rule: Rule, parameters: Mapping[str, Any]) -> Any:
-        # A time without a zone would be one of this machine's.
+        # A time without a zone would be in this machine's zone.
         aware = {
             name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
             for name, value in parameters.items()
@@ -453,14 +453,14 @@ class SparkTarget(Target):
 
     @contextmanager
     def building(self, wait: float) -> Iterator[None]:
-        """A lock of this checkout: Spark itself has none."""
-        # Reached, so that dbt does not wait for it in vain.
+        """Hold a lock of this checkout, because Spark has none."""
+        # Connect first: dbt would retry for a long time if the server did not answer.
         with self._connected() as engine:
             for name, must_be in SESSION.items():
                 if (found := engine.rows(f"set {name}")[0][1]) != must_be:
                     raise Refusal(
-                        f"{name} of the session is {found} and must be {must_be}, else numbers"
-                        " would be others: see server_side_parameters in profiles.example.yml."
+                        f"{name} of the session is {found} and must be {must_be}, because numbers"
+                        " would differ. See server_side_parameters in profiles.example.yml."
                     )
         with self._locked(wait):
             run_python_models_here(self.checks)
@@ -474,15 +474,15 @@ class SparkTarget(Target):
         with locked(
             Path(LOCK),
             wait,
-            "A build or a load of this checkout works on Spark. Try again when it has ended, or"
-            " wait for it with WAIT=60.",
+            "A build or a load of this checkout is running on Spark. Try again when it has ended,"
+            " or wait for it with WAIT=60.",
         ):
             yield
 
     def load(
         self, schema: str, land: Callable[[], Mapping[str, DuckDBPyRelation]], wait: float
     ) -> dict[str, int]:
-        """Once all are written, one after the other is replaced: Spark has no transaction."""
+        """Write all tables, then replace one after the other: Spark has no transactions."""
         working = self.credentials.schema
         check_raw_schema(schema.lower(), f"{working}_", "published_")
         with self._locked(wait), self._connected() as engine:
@@ -508,7 +508,7 @@ class SparkTarget(Target):
                     engine.run(f"alter table {schema}.{name}__new rename to {schema}.{name}")
             except ERRORS as error:
                 raise Refusal(
-                    f"The load broke off, because Spark refused: {server_message(error)}"
+                    f"The load was interrupted, because Spark refused: {server_message(error)}"
                 ) from None
             finally:
                 self.checks.end()
@@ -531,7 +531,7 @@ class SparkTarget(Target):
         to = self.credentials
         if to.method.value != "thrift" or to.use_ssl:
             method = f"{to.method.value}{' and use_ssl' if to.use_ssl else ''}"
-            raise Refusal(f"The gate runs with method thrift, no TLS; profiles.yml says {method}.")
+            raise Refusal(f"The gate needs method thrift without TLS; profiles.yml has {method}.")
         try:
             con = hive.connect(
                 host=to.host,
@@ -565,12 +565,12 @@ def run_python_models_here(checks: Checks) -> None:
     fetchall: Callable[[Any], list[Row]] = PyhiveConnectionWrapper.fetchall
 
     def fetch_rows(con: Any) -> list[Row]:
-        """PyHive fails on a statement that returns no rows; dbt's unit tests ask for them."""
+        """Return no rows where PyHive fails: dbt's unit tests fetch them from any statement."""
         try:
             return fetchall(con)
         except TypeError:
             return []
 
     PyhiveConnectionWrapper.fetchall = fetch_rows
-    # dbt asks at most once a second whether a statement has ended; a build has hundreds.
+    # dbt polls statements once a second at most, and a build has hundreds of them.
     PyhiveConnectionWrapper.poll_interval = property(lambda _: 0.05, lambda _, seconds: None)

@@ -18,7 +18,7 @@ from typing import Any
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.engine import Engine, Judge, Rule
 from customer_loyalty.errors import GateError, Refusal
-from customer_loyalty.gate.examples import observed_in_words, rows_in_words, some_rows
+from customer_loyalty.gate.examples import observed_text, rows_text, some_rows
 from customer_loyalty.gate.results import (
     LEDGER,
     Result,
@@ -32,9 +32,9 @@ from customer_loyalty.inputs.files import folder_key
 
 RESERVED_SEGMENTS = ("all", "unknown", "anonymous")
 DISTRIBUTIONS = "input_distributions"
-"""The model with what is measured on the inputs after rows were left out."""
+"""The model with the measures of the inputs, without rows left out."""
 QUARANTINE = tuple(name for name in INPUTS if name not in NO_QUARANTINE)
-"""The inputs that rows can be left out of."""
+"""The inputs with a quarantine."""
 BROKEN_COLUMNS = {
     "input": "varchar",
     "source_system": "varchar",
@@ -48,11 +48,11 @@ BROKEN_COLUMNS = {
 
 @dataclass(frozen=True)
 class Run:
-    """What the gate has to know of a run.
+    """What the gate needs to know about a run.
 
-    now: the clock of the run, UTC without offset. sources: those that must have rows in the
-    required inputs. strict: what would be left out stops instead. rows_before: how many rows each
-    input had in the published build; same_build: whether that build read the same sources and
+    now: the start of the run, UTC without offset. sources: those that must have rows in the
+    required inputs. strict: whether rules with action quarantine stop. rows_before: the rows of
+    each input in the published build; same_build: whether that build read the same sources and
     folder. seconds: how long the checks of one model may take.
     """
 
@@ -69,7 +69,7 @@ class Run:
     seconds: float = 3600
 
     def parameters(self, name: str) -> dict[str, Any]:
-        """What the suites call ``$PARAMETER``, for one input."""
+        """The values of ``$PARAMETER`` in the suite of one input."""
         share = 1 - self.max_shrinkage_share
         least = math.ceil(share * self.rows_before.get(name, 0))
         return {
@@ -122,7 +122,7 @@ def judge_left(engine: Engine, countries: Sequence[str], languages: Sequence[str
 
 
 def this_run(engine: Engine, countries: Sequence[str], languages: Sequence[str]) -> Run:
-    """What the hook of the model, the reference seeds and the published build say of a run."""
+    """The run, from the hook of the model, the reference seeds and the published build."""
     row = engine.records("select * from this_check")[0]
     sources = row["sources"].split(",")
     build = engine.last_build(row["published_path"]) or {}
@@ -145,23 +145,23 @@ def this_run(engine: Engine, countries: Sequence[str], languages: Sequence[str])
     )
 
 
-# --- what came --------------------------------------------------------------------------------
+# --- delivered rows ---------------------------------------------------------------------------
 
 
 def staged_table(engine: Engine, name: str) -> str:
-    """The table of an input as it came."""
+    """The table of an input's delivered rows."""
     return engine.table("staging", name.replace("raw_", "staged_"))
 
 
 def remaining_view(engine: Engine, name: str) -> str:
-    """The view of the rows of an input that were not left out; a hook makes it."""
+    """The view of an input's rows that were not left out; a hook creates it."""
     return engine.table("staging", name.replace("raw_", "remaining_"))
 
 
 def validate(engine: Engine, run: Run, staged_by: Mapping[str, str] | None = None) -> list[Result]:
     """Every rule's result on the staged tables, in the order of the suites.
 
-    Raises GateError where a rule can't be judged.
+    Raises GateError where a rule can't be evaluated.
     """
     results = []
     with engine.judges() as judge_of:
@@ -207,19 +207,19 @@ def _result(
 def _judge(
     judge: Judge, name: str, suite: list[Rule], parameters: Mapping[str, Any]
 ) -> dict[str, tuple[bool, int, str | None]]:
-    """For each rule whether it is kept, how many rows break it, and some of these in words."""
+    """For each rule: whether it is kept, how many rows break it, and a text with some of them."""
     passed = judge.passes(suite, parameters)
     failed = [rule for rule in suite if not passed[_id(rule)]]
-    # Counts and examples cost several statements a rule: only for rules that failed.
+    # Counts and examples take several statements per rule: only for rules that failed.
     details = judge.details(failed, parameters)
     found: dict[str, tuple[bool, int, str | None]] = dict.fromkeys(map(_id, suite), (True, 0, None))
     for rule in failed:
         detail = details[_id(rule)]
         examples: str | None
         if "unexpected_count" in detail:
-            examples = rows_in_words(name, some_rows(judge, name, rule, parameters))
+            examples = rows_text(name, some_rows(judge, name, rule, parameters))
         else:
-            examples = observed_in_words(rule, detail, parameters)
+            examples = observed_text(rule, detail, parameters)
         found[_id(rule)] = (False, detail.get("unexpected_count", 0), examples)
     return found
 
@@ -228,13 +228,13 @@ def _id(rule: Rule) -> str:
     return str(rule["meta"]["rule"])
 
 
-# --- what is left out -------------------------------------------------------------------------
+# --- rows left out ----------------------------------------------------------------------------
 
 
 def broken_rows(engine: Engine, run: Run, results: list[Result]) -> Any:
     """Every row that breaks a rule of action quarantine, as a relation.
 
-    Columns: BROKEN_COLUMNS. Raises GateError where it is not as many rows as Great Expectations
+    Columns: BROKEN_COLUMNS. Raises GateError if their number is not the one that Great Expectations
     counted.
     """
     engine.create_table("broken_rows", BROKEN_COLUMNS)
@@ -259,22 +259,24 @@ def broken_rows(engine: Engine, run: Run, results: list[Result]) -> Any:
     counted = engine.pairs("select rule, count(*) from broken_rows group by rule")
     expected = {rule: result.unexpected_count for rule, result in failed.items()}
     if counted != expected:
-        raise GateError(f"to be left out: {counted}; judged to be broken: {expected}.")
+        raise GateError(
+            f"Rows to leave out by rule: {counted}; rows found to be broken: {expected}."
+        )
     return engine.model_from("broken_rows")
 
 
-# --- what is left -----------------------------------------------------------------------------
+# --- remaining rows ---------------------------------------------------------------------------
 
 
 def validate_left(engine: Engine, run: Run, results: list[Result]) -> list[Result]:
-    """The results of what came, with those of what is left where rows were left out.
+    """The results on delivered rows, with those on the remaining rows where some were left out.
 
-    Raises Unchecked where rows were left out by other results than these, GateError where a rule
-    can't be judged.
+    Raises Unchecked if rows were left out by other results than these, GateError if a rule can't be
+    evaluated.
     """
     _check_that_all_is_of_one_staging(engine, results)
     judged: dict[str, tuple[bool, int, str | None]] = {}
-    # A number of rows is compared with the last time's before any are left out.
+    # Numbers of rows are compared with the published build's before any are left out.
     run = replace(run, rows_before={})
     with engine.judges() as judge_of:
         for name in QUARANTINE:
@@ -284,8 +286,8 @@ def validate_left(engine: Engine, run: Run, results: list[Result]) -> list[Resul
                 judge = judge_of(remaining_view(engine, name))
                 judged |= _judge(judge, name, suite, run.parameters(name))
         distributions = _judge_distributions(engine, run, judge_of, results)
-    # One check, of this run, though what came may have been judged by another where models are run
-    # one by one.
+    # All results count as of this run, though delivered rows may have been checked in an earlier
+    # one if models are run one by one.
     results = [replace(one, run_id=run.run_id, checked_at=run.now) for one in results]
     left = [
         replace(one, left_success=judged[one.rule][0], left_unexpected_count=judged[one.rule][1])
@@ -303,7 +305,7 @@ def validate_left(engine: Engine, run: Run, results: list[Result]) -> list[Resul
 def _judge_distributions(
     engine: Engine, run: Run, judge_of: Callable[[str], Judge], results: list[Result]
 ) -> list[Result]:
-    """The results on what is measured of the inputs: months, days, currencies, not rows."""
+    """The results on the measures of the inputs: months, days and currencies, not rows."""
     table = engine.table("quality", DISTRIBUTIONS)
     suite = load_suite("input_distributions")["expectations"]
     parameters = run.parameters("input_distributions")
@@ -335,6 +337,6 @@ def _check_that_all_is_of_one_staging(engine: Engine, results: list[Result]) -> 
     )
     if {tuple(key): count for *key, count in left_out} != expected:
         raise Unchecked(
-            "quality.quarantine_reasons is of other results than quality.gx_staged_results. Run dbt"
-            " build."
+            "quality.quarantine_reasons and quality.gx_staged_results are of different checks. Run"
+            " dbt build."
         )

@@ -1,4 +1,4 @@
-"""Rows that break a rule, in words: which they are and what is wrong, but no personal data."""
+"""Texts about rows that break a rule: which rows, and what is wrong, without personal data."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from customer_loyalty.engine import Judge, Record, Rule
 from customer_loyalty.gate.rules import KEYS, PLACE, with_parameters
 
 EXAMPLES = 5
-"""How many rows are shown of each broken rule."""
+"""How many rows are shown for each broken rule."""
 
 
 def some_rows(judge: Judge, name: str, rule: Rule, parameters: Mapping[str, Any]) -> list[Record]:
     """The first rows that break a rule, with the values that identify and explain them."""
     kwargs = rule["kwargs"]
-    judged = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
+    checked = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
     place = PLACE if name in INPUTS else ()
-    columns = list(dict.fromkeys([*KEYS[name], *rule["meta"].get("show", []), *judged, *place]))
+    columns = list(dict.fromkeys([*KEYS[name], *rule["meta"].get("show", []), *checked, *place]))
     found = judge.first_rows_that_break(
         rule, parameters, columns, order_by=(*place, *KEYS[name]), limit=EXAMPLES
     )
     return [dict(zip(columns, row, strict=True)) for row in found]
 
 
-def observed_in_words(
+def observed_text(
     rule: Rule, detail: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> str | None:
-    """What a rule on the whole input found, where that is a number."""
+    """What a rule on the whole input found, if that is a number."""
     observed = detail.get("observed_value")
     if isinstance(observed, bool) or not isinstance(observed, int | float):
         return None
@@ -39,8 +39,8 @@ def observed_in_words(
     return f"{observed:,} found" + (f", at least {least:,} expected" if least is not None else "")
 
 
-def rows_in_words(name: str, rows: list[Record]) -> str:
-    """A few rows in words: their ids, where they come from, the values that may be shown."""
+def rows_text(name: str, rows: list[Record]) -> str:
+    """A text about rows: their ids, their origin, and the values that may be shown."""
     texts = []
     for row in rows:
         values = ", ".join(
@@ -55,31 +55,31 @@ def rows_in_words(name: str, rows: list[Record]) -> str:
                 place += f" row {row['_source_row']}"
             texts.append(f"{key} ({place}{': ' + values if values else ''})")
         else:
-            # What was measured has names that the project gave it.
+            # Names of measures come from this project, so they are not personal.
             texts.append(f"{' '.join(row[column] for column in KEYS[name])} ({values})")
     return "; ".join(texts)
 
 
 def _key_text(column: str, value: Any) -> str:
-    """An id as it is, unless it may be an address, or a name that a broken quote moved here."""
+    """An id, or its shape if it may be an address, or a name that a broken quote moved here."""
     if value is None:
         return "empty"
     text = str(value)
-    # Visible ASCII without @ and blanks: what ids are usually made of.
+    # Ids usually are visible ASCII without @ and spaces.
     if not re.fullmatch("[A-Z]{3}" if column == "currency_code" else "[!-?A-~]+", text):
         return f"looks like {_shape(text)}"
     return text if len(text) <= 40 else text[:39] + "…"
 
 
 def _shape(text: str) -> str:
-    """The shape of a text: digits become 9, letters a; blanks and ASCII punctuation stay."""
+    """The shape of a text: digits become 9, letters a; spaces and ASCII punctuation are kept."""
     return re.sub(r"[^ -~]|[A-Za-z]", "a", re.sub(r"\d", "9", text[:40]))
 
 
 def _shown(column: str, value: Any) -> str | None:
-    """A value that can't be personal: a number, a date, a currency; of raw text only its shape.
+    """A value that can't be personal: a number, a date, a currency, or the shape of raw text.
 
-    A broken quote can move a name into any text column.
+    Other text is not shown: a broken quote can move a name into any text column.
     """
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"

@@ -15,10 +15,10 @@ from customer_loyalty.gate.rules import with_parameters
 
 
 def new_context() -> Any:
-    """A context of Great Expectations that lives in memory, and writes and logs nothing."""
-    # Importing it takes seconds: here, and nowhere else.
+    """A context of Great Expectations in memory, which writes and logs nothing."""
+    # The import takes seconds, so it is done only where needed.
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    # What it logs it also returns, and that becomes one GateError; its traces would bury it.
+    # It also returns the errors that it logs, which become one GateError; its traces would bury it.
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
     import great_expectations as gx
     from great_expectations.data_context.types.base import (
@@ -68,7 +68,7 @@ class ExpectationsJudge(Judge):
             name="rules", expectations=[self._expectation(rule, parameters) for rule in rules]
         )
         outcome = self._batch.validate(suite, result_format=result_format)
-        # They come back in another order.
+        # They are returned in another order.
         results = {result.expectation_config.meta["rule"]: result for result in outcome.results}
         for rule in rules:
             result = results.get(rule["meta"]["rule"])
@@ -78,10 +78,10 @@ class ExpectationsJudge(Judge):
         return results
 
     def _broken(self, rule: Rule, parameters: Mapping[str, Any]) -> tuple[str, Any, Any]:
-        """The metric that judges a rule, the rows that it looks at, and the condition to break it.
+        """The metric of a rule, the rows that the rule applies to, and the condition to break it.
 
-        Great Expectations itself tells some rows only. Raises GateError where the rule is none on
-        rows.
+        Great Expectations itself only returns some of the rows. Raises GateError if the rule is on
+        the whole input.
         """
         from great_expectations.expectations.expectation import get_metric_kwargs
         from great_expectations.validator.metric_configuration import MetricConfiguration
@@ -90,8 +90,8 @@ class ExpectationsJudge(Judge):
         metric = f"{getattr(expectation, 'map_metric', None)}.condition"
         if not getattr(expectation, "map_metric", None):
             raise GateError(
-                f"{_named(rule)} judges the whole input, so it can't quarantine rows. Let it stop"
-                " or warn."
+                f"{_named(rule)} is on the whole input, so it can't quarantine rows. Use stop or"
+                " warn."
             )
         kwargs = get_metric_kwargs(metric, configuration=expectation.configuration)
         condition, domain, accessor = self._validator.get_metric(
@@ -105,7 +105,7 @@ class ExpectationsJudge(Judge):
         return metric, engine.get_domain_records({**domain, **accessor}), condition
 
     def _expectation(self, rule: Rule, parameters: Mapping[str, Any]) -> Any:
-        """A rule as Great Expectations' object. Raises GateError where it can't be made."""
+        """A rule as an object of Great Expectations. Raises GateError if it is invalid."""
         from great_expectations.exceptions import ExpectationNotFoundError
         from great_expectations.expectations.registry import get_expectation_impl
 
@@ -113,7 +113,7 @@ class ExpectationsJudge(Judge):
             kwargs = with_parameters(rule["kwargs"], dict(parameters))
             return get_expectation_impl(rule["type"])(**kwargs, meta=rule["meta"])
         except KeyError as error:
-            raise GateError(f"{_named(rule)}: there is no parameter {error}.") from None
+            raise GateError(f"{_named(rule)}: unknown parameter {error}.") from None
         except (ExpectationNotFoundError, ValueError) as error:
             raise GateError(f"{_named(rule)}: {error}") from None
 
@@ -122,12 +122,12 @@ class ExpectationsJudge(Judge):
 def sql_judges(connection: AbstractContextManager[str]) -> Iterator[Callable[[str], Judge]]:
     """While it lasts, yields a function that makes the Judge of a table, ``schema.table``.
 
-    connection: while it lasts, engines of SQLAlchemy for the URL that it yields run on dbt's own.
+    connection: while it lasts, SQLAlchemy engines for the URL that it yields use dbt's connection.
     """
     context = new_context()
     from great_expectations.datasource.fluent import GxDatasourceWarning
 
-    # Its class for PostgreSQL would not take a connection that is open.
+    # Its class for PostgreSQL does not accept an open connection.
     warnings.filterwarnings("ignore", category=GxDatasourceWarning)
     with connection as url:
         source = context.data_sources.add_sql("gate", connection_string=url)
@@ -184,10 +184,10 @@ class SQLJudge(ExpectationsJudge):
         import sqlalchemy as sa
         from great_expectations.util import get_sqlalchemy_selectable
 
-        metric, judged, condition = self._broken(rule, parameters)
-        rows = get_sqlalchemy_selectable(judged)
+        metric, domain, condition = self._broken(rule, parameters)
+        rows = get_sqlalchemy_selectable(domain)
         if metric == "compound_columns.unique.condition":
-            # Its condition is on a table of its own making, which has every column twice.
+            # Its condition refers to a table of its own, which has every column twice.
             key = [sa.column(column) for column in rule["kwargs"]["column_list"]]
             often = sa.select(*key).select_from(rows).group_by(*key).having(sa.func.count() > 1)
             condition = sa.tuple_(*key).in_(often)
@@ -202,8 +202,8 @@ def _named(rule: Rule) -> str:
 
 
 def _raised(exception_info: Mapping[str, Any] | None) -> str | None:
-    """What Great Expectations met instead of a result: told once, or by metric."""
+    """The error that Great Expectations had instead of a result, reported once or by metric."""
     info = exception_info or {}
-    told = [info, *(value for value in info.values() if isinstance(value, Mapping))]
-    raised = [str(one.get("exception_message")) for one in told if one.get("raised_exception")]
+    reported = [info, *(value for value in info.values() if isinstance(value, Mapping))]
+    raised = [str(one.get("exception_message")) for one in reported if one.get("raised_exception")]
     return raised[0] if raised else None

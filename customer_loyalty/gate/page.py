@@ -22,7 +22,7 @@ RESULTS = "gx_validation_results"
 
 
 class NoResults(Refusal):
-    """There is nothing to render; the message says why."""
+    """There are no results to render; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ OfInput = TypeVar("OfInput", Result, Input)
 
 @dataclass(frozen=True)
 class Check:
-    """The latest check of the inputs, and what the gate says to it, as its hook decides it.
+    """The latest check of the inputs, and the state of the gate, by the same rules as its hook.
 
-    staged_by: by which dbt run each input was staged last.
+    staged_by: the dbt run that staged each input last.
     """
 
     results: list[Result]
@@ -64,7 +64,7 @@ class Check:
 
     @cached_property
     def kept(self) -> list[Result]:
-        """The others."""
+        """The results of rules that were kept."""
         return [one for one in self.results if one not in self.broken]
 
     @cached_property
@@ -74,12 +74,12 @@ class Check:
 
     @cached_property
     def over_limit(self) -> list[Input]:
-        """Inputs of which more rows break a rule than may be left out."""
+        """Inputs with more rows that break a rule than may be quarantined."""
         return [one for one in self.inputs if one.is_over_limit]
 
     @cached_property
     def staged_since(self) -> list[str]:
-        """Inputs that were staged anew and not checked since."""
+        """Inputs that were staged again after the check."""
         checked: list[Result | Input] = [*self.results, *self.inputs]
         of_inputs = {(one.input, one.staged_by) for one in checked}
         return sorted({name for name, run in of_inputs if run != self.staged_by.get(name)})
@@ -103,25 +103,25 @@ def render(check: Check) -> str:
 
 
 def latest_check(target: Target) -> Check:
-    """The latest check of a target's inputs. Raises Refusal where there is none to read."""
+    """The latest check of a target's inputs. Raises Refusal if there is none to read."""
     with target.working() as engine:
         try:
             check = read(engine)
         except engine.Error:
             raise NoResults(
-                f"{target.workplace}: was built by an older version of this project, or in part"
-                " only. Run make build."
+                f"{target.workplace}: built by an older version of this project, or only in part."
+                " Run make build."
             ) from None
     if not check.results:
         raise NoResults(
             f"{target.workplace}: the inputs were never checked, or the last run ended before it"
-            " could. Run make build."
+            " checked them. Run make build."
         )
     return check
 
 
 def read(engine: Engine) -> Check:
-    """The latest check; without results where there is none."""
+    """The latest check; without results if there is none."""
     if not engine.has_table("quality", RESULTS):
         return Check([], [], {})
 

@@ -1,4 +1,4 @@
-"""The gate's results: what they hold, and how they are kept in tables."""
+"""The gate's results, and how they are stored in tables."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Result:
     """One rule's result in one run: a row of ``quality.gx_validation_results``.
 
     element_count: rows of the input; for a rule on distributions, the months, days or other items
-    that were measured. unexpected_count: those of them that break the rule, 0 for a rule on the
-    whole input. left_success, left_unexpected_count: the same for the rows that remain, None where
-    none were left out. closes_gate: the verdict, see ``closes_gate``; None before the last step.
+    that were measured. unexpected_count: how many of them break the rule, 0 for a rule on the whole
+    input. left_success, left_unexpected_count: the same for the remaining rows, None if none were
+    left out. closes_gate: see the function ``closes_gate``; None before the last step.
     """
 
     run_id: str
@@ -57,10 +57,10 @@ RESULT_COLUMNS = {one.name: _TYPES.get(one.name, "varchar") for one in fields(Re
 def closes_gate(result: Result, over_limit: Collection[str]) -> bool:
     """Whether a result keeps the gate closed.
 
-    A broken rule of action stop does; one of action quarantine where its input is over the limit;
-    either where rows that remain after the quarantine still break it.
+    A broken rule with action stop does, and one with action quarantine if its input is over the
+    limit. Either does if remaining rows break it.
 
-    over_limit: the inputs of which more rows break rules than may be left out.
+    over_limit: the inputs with more rows that break rules than may be quarantined.
     """
     if result.action == "warn":
         return False
@@ -70,7 +70,7 @@ def closes_gate(result: Result, over_limit: Collection[str]) -> bool:
 
 
 def relation(engine: Engine, results: Sequence[Result]) -> Any:
-    """Results as what a dbt Python model returns."""
+    """Results as the relation that a dbt Python model returns."""
     engine.create_table("checked_rules", RESULT_COLUMNS, map(astuple, results))
     return engine.model_from("checked_rules")
 

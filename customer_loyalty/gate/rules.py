@@ -1,7 +1,7 @@
 """The rules of the gate, from the suite files.
 
-A suite file is a list of expectations in Great Expectations' own form; ``meta`` adds the rule's id,
-the action of a broken rule, and two sentences for people.
+A suite file is a list of expectations in the format of Great Expectations; ``meta`` adds the rule's
+id, the action if it is broken, and two sentences for people.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from customer_loyalty.inputs.faults import FILE_RULES
 ACTIONS = ("stop", "quarantine", "warn")
 
 KEYS = contract.KEYS | {"input_distributions": ("source_system", "item")}
-"""The columns that name a row of each suite's table to a person."""
+"""The columns that identify a row of each suite's table to a person."""
 
 PLACE = ("_source_file", "_source_row")
-"""Where a row of an input comes from."""
+"""The columns with the origin of a row of an input."""
 
 SUITES = (*INPUTS, "input_distributions")
 """The suite files, by name."""
 
 NO_QUARANTINE = {
-    "raw_exchange_rates": "where a rate is left out, an older one would take its place",
-    "input_distributions": "it judges no rows of an input",
+    "raw_exchange_rates": "without a rate, an older one would be used instead",
+    "input_distributions": "it does not check rows of an input",
 }
 """Suites whose rules can't leave rows out, and why."""
 
 
 def load_suite(name: str) -> dict[str, Any]:
-    """The suite of an input. Raises GateError where a rule has no name, action or sentence."""
+    """The suite of an input. Raises GateError if a rule lacks a name, an action or a sentence."""
     suite: dict[str, Any] = yaml.safe_load(
         (files("customer_loyalty.gate") / "suites" / f"{name}.yml").read_text("utf-8")
     )
@@ -50,18 +50,16 @@ def load_suite(name: str) -> dict[str, Any]:
                 f"{named} needs {', '.join(missing) or 'an action of ' + ', '.join(ACTIONS)}."
             )
         if meta["action"] == "quarantine" and name in NO_QUARANTINE:
-            raise GateError(
-                f"{named} can't quarantine: {NO_QUARANTINE[name]}. Let it stop or warn."
-            )
+            raise GateError(f"{named} can't quarantine: {NO_QUARANTINE[name]}. Use stop or warn.")
     rules = [rule["meta"]["rule"] for rule in suite["expectations"]]
     twice = {rule for rule in rules if rules.count(rule) > 1}
     if twice:
-        raise GateError(f"suites/{name}.yml: {', '.join(sorted(twice))} is there twice.")
+        raise GateError(f"suites/{name}.yml: {', '.join(sorted(twice))} appears twice.")
     return suite
 
 
 def with_parameters(value: Any, parameters: dict[str, Any]) -> Any:
-    """What a suite says, with its ``{$PARAMETER: name}`` replaced. Raises KeyError."""
+    """A value of a suite with its ``{$PARAMETER: name}`` replaced. Raises KeyError."""
     if isinstance(value, dict):
         if set(value) == {"$PARAMETER"}:
             return parameters[value["$PARAMETER"]]
@@ -72,9 +70,9 @@ def with_parameters(value: Any, parameters: dict[str, Any]) -> Any:
 
 
 def export(engine: Engine) -> Any:
-    """Every rule as the relation that ``quality.rules`` is made of: one row per rule.
+    """The relation for the model ``quality.rules``: one row per rule.
 
-    Those of files first: what they stop never comes before Great Expectations.
+    Rules for files come first, because they are checked before Great Expectations runs.
     """
     rows = [
         ("*", "*", rule, "stop", says, remedy, "landing")

@@ -1,4 +1,4 @@
-"""A time limit for checks: one that never ends must neither open the gate nor hang a scheduler."""
+"""A time limit for checks: one that never ends must not open the gate or block a scheduler."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from customer_loyalty.errors import Refusal
 
 
 class TooLong(Refusal):
-    """The checks took longer than they may."""
+    """The checks exceeded the time limit."""
 
 
 @contextmanager
 def watchdog(engine: Engine, seconds: float, grace: float = 60) -> Iterator[None]:
     """Interrupt the connection after some seconds, and end the process if that does not help.
 
-    grace: seconds that an interrupted check has to end. Raises TooLong.
+    grace: seconds for an interrupted check to end. Raises TooLong.
     """
     done, late = threading.Event(), threading.Event()
 
@@ -28,10 +28,10 @@ def watchdog(engine: Engine, seconds: float, grace: float = 60) -> Iterator[None
         if done.wait(seconds):
             return
         late.set()
-        # Great Expectations goes on with the next statement: each is interrupted.
+        # Great Expectations continues with the next statement: each must be interrupted.
         interrupting = None
         for _ in range(int(grace * 10)):
-            # In a thread of its own: a server that does not answer must not keep this one.
+            # In a thread of its own: a server that does not answer must not block this one.
             if not interrupting or not interrupting.is_alive():
                 interrupting = threading.Thread(target=engine.interrupt, daemon=True)
                 interrupting.start()
@@ -51,12 +51,12 @@ def watchdog(engine: Engine, seconds: float, grace: float = 60) -> Iterator[None
         done.set()
         watcher.join()
     if late.is_set():
-        # What the interrupted statement raised does not matter.
+        # The error of the interrupted statement does not matter.
         raise TooLong(_too_long(seconds)) from None
 
 
 def _too_long(seconds: float) -> str:
     return (
-        f"The checks of the inputs took more than gate_timeout_seconds, {seconds:g}: the gate stays"
-        " closed."
+        f"The checks of the inputs took longer than gate_timeout_seconds ({seconds:g}). The gate"
+        " stays closed."
     )

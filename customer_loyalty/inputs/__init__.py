@@ -1,1 +1,1 @@
-"""Files of raw rows: found in a folder, checked, and read as text with file and row number."""
+"""Files of raw rows: find them in a folder, check them, and read them as text with row numbers."""

@@ -1,4 +1,4 @@
-"""The rules for files, and the faults that name them."""
+"""The rules for files, and the faults that report them."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ from customer_loyalty.errors import FileFault
 
 FILE_RULES: dict[str, tuple[str, str]] = {
     "folder_is_there": (
-        "The folder that raw_data names is there.",
-        "Name the folder of your files.",
+        "The folder in raw_data exists.",
+        "Set raw_data to the folder of your files.",
     ),
     "file_can_be_read": (
-        "Whoever runs the build may read every file and folder.",
-        "Give the right to read it, or look whether its disk is in order.",
+        "The user who runs the build can read every file and folder.",
+        "Grant the right to read it, or check its disk.",
     ),
     "file_name_is_utf_8": (
-        "Files and folders have names in UTF-8.",
+        "Names of files and folders are UTF-8.",
         "Rename it.",
     ),
     "required_input_is_there": (
-        "raw_customers and raw_orders are there.",
+        "raw_customers and raw_orders are in the folder.",
         "Put it into the folder.",
     ),
     "input_name_is_exact": (
-        "No file is called nearly like an input.",
+        "No file has a name similar to an input's.",
         "Rename it, or move it away if it is something else.",
     ),
     "input_is_there_once": (
         "Each input is one file or one folder of files.",
-        "Keep one of them.",
+        "Keep only one of them.",
     ),
     "file_is_csv_or_parquet": (
-        "An input is made of .csv or .parquet files.",
-        "Save spreadsheets as CSV in UTF-8, decompress archives, move anything else away.",
+        "An input is one or more .csv or .parquet files.",
+        "Save spreadsheets as CSV in UTF-8, decompress archives, and move anything else away.",
     ),
     "folder_has_no_folder": (
-        "The folder of an input holds files, no other folders.",
+        "The folder of an input contains files, not folders.",
         "Move the files up into the folder of the input.",
     ),
     "folder_not_empty": (
-        "The folder of an input holds at least one file.",
-        "Fill it, or remove it.",
+        "The folder of an input contains at least one file.",
+        "Add its files, or remove it.",
     ),
     "folder_has_one_kind": (
         "The files of an input are all CSV or all Parquet.",
-        "Keep one kind.",
+        "Keep only one kind.",
     ),
     "file_is_a_file": (
-        "A file is a file on disk, no pipe, device or broken link.",
+        "A file is a file on disk, not a pipe, a device or a broken link.",
         "Put the file itself there.",
     ),
     "file_is_what_its_ending_says": (
-        "What is in a file is what its ending says.",
-        "Save it as CSV or as Parquet, with the ending that belongs to it.",
+        "The content of a file matches its extension.",
+        "Save it as CSV or Parquet, with the matching extension.",
     ),
     "file_not_empty": (
         "A file has at least a header.",
@@ -69,20 +69,20 @@ FILE_RULES: dict[str, tuple[str, str]] = {
         "Export it again.",
     ),
     "header_is_first_line": (
-        "The first line of a CSV file holds the names of the columns.",
-        "Put the names of the columns into the first line.",
+        "The first line of a CSV file has the column names.",
+        "Put the column names into the first line.",
     ),
     "columns_are_separated_by_commas": (
         "The columns of a CSV file are separated by commas.",
-        "Save the file with commas, and values that have a comma in double quotes.",
+        "Save the file with commas, and put values that contain a comma in double quotes.",
     ),
     "header_has_all_columns": (
-        "Every column of the input is there, under its exact name.",
-        "Add what is missing, empty if you have no values.",
+        "The file has every column of the input, with its exact name.",
+        "Add them, empty if you have no values.",
     ),
     "column_not_twice": (
-        "No column of the input is there twice.",
-        "Remove one, or rename it.",
+        "No column of the input appears twice.",
+        "Remove or rename one of them.",
     ),
     "quote_is_closed": (
         "A double quote that opens a value is closed at its end.",
@@ -90,45 +90,45 @@ FILE_RULES: dict[str, tuple[str, str]] = {
     ),
     "row_has_as_many_fields_as_header": (
         "Every row has as many fields as the header.",
-        "Put values that have a comma or a line break into double quotes; export a file anew that"
-        " was cut off.",
+        "Put values that contain a comma or a line break in double quotes. If the file was cut off,"
+        " export it again.",
     ),
     "lines_end_alike": (
-        "All lines of a file end alike, in LF or in CRLF.",
-        "Save the file with one kind of line end.",
+        "All lines of a file end in LF, or all in CRLF.",
+        "Save the file with one kind of line ending.",
     ),
     "line_not_too_long": (
         "A row is no longer than 16 MB.",
-        "Look whether a double quote is not closed before it; else shorten the row.",
+        "Check for an unclosed double quote before it, or shorten the row.",
     ),
     "parquet_is_whole": (
-        "A Parquet file is whole and undamaged.",
+        "A Parquet file is complete and undamaged.",
         "Export or copy it again.",
     ),
     "parquet_value_is_plain": (
-        "A column of a Parquet file holds one plain value a row.",
+        "A column of a Parquet file has one plain value per row.",
         "Write it as text, number, date or timestamp.",
     ),
 }
-"""What a file or folder is refused for: the rule in a sentence (says), and what to do (remedy)."""
+"""The rules for files and folders: what each requires (says), and what to do (remedy)."""
 
 
 def fault(rule: str, where: Path | str, found: str) -> FileFault:
-    """A broken rule of FILE_RULES: where, what was found, and what to do about it."""
+    """A broken rule of FILE_RULES: where it is broken, what was found, and what to do."""
     return FileFault((rule, f"{where}: {found} {FILE_RULES[rule][1]} [{rule}]"))
 
 
 def path_names(paths: Sequence[Path]) -> str:
-    """The names of files in a message, twenty at most."""
+    """The names of files for a message, twenty at most."""
     return first_names([path.name for path in paths])
 
 
 def first_names(names: Sequence[str], most: int = 20) -> str:
-    """Names in a message, as many as it has room for."""
+    """Names for a message, ``most`` at most."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def literal(text: str) -> str:
-    """A text as DuckDB's SQL."""
+    """A text as an SQL literal of DuckDB."""
     return "'" + text.replace("'", "''") + "'"

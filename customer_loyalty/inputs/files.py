@@ -1,7 +1,7 @@
 """Read a folder of CSV or Parquet files as text, each row with its file and row number.
 
-Nothing is guessed: a file that breaks a rule of ``faults.FILE_RULES`` is refused, with all faults
-of an input at once.
+Nothing is guessed: a file that breaks a rule of ``faults.FILE_RULES`` is refused. All faults of an
+input are reported at once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def land(con: DuckDBPyConnection, folder: str | None, name: str) -> DuckDBPyRela
 
     Columns: those of ``INPUTS[name]``, ``_source_file`` (relative to the folder) and
     ``_source_row`` (as a spreadsheet counts: a CSV header is row 1; the first row of a Parquet file
-    is 1). An optional input that is missing has no rows. Raises FileFault with all its faults.
+    is 1). An optional input that is missing has no rows. Raises FileFault with all faults.
     """
     table = f"landed_{name}"
     columns = ", ".join(f'"{column}" varchar' for column in INPUTS[name])
@@ -71,14 +71,14 @@ def land_all(con: DuckDBPyConnection, folder: str | None) -> dict[str, DuckDBPyR
 
 
 def find_files(folder: str | None, name: str) -> list[Path]:
-    """The files of input ``name``, sorted; none where an optional input is missing.
+    """The files of input ``name``, sorted; none if an optional input is missing.
 
-    Raises FileFault where the folder, a required input or a folder's content is not as expected.
+    Raises FileFault if the folder, a required input or the content of a folder is not as required.
     """
     root = _expand(folder or "")
     with _refusing(root):
         if not folder or not root.is_dir():
-            found = "is a file" if root.is_file() else "is not there"
+            found = "is a file" if root.is_file() else "does not exist"
             raise fault("folder_is_there", root.absolute(), f"the folder of raw_data {found}.")
         entries = sorted(path for path in root.iterdir() if not path.name.startswith("."))
         mine = [
@@ -88,7 +88,7 @@ def find_files(folder: str | None, name: str) -> list[Path]:
             or (path.stem == name and path.suffix.lower() in SUFFIXES)
         ]
         if len(mine) > 1:
-            raise fault("input_is_there_once", root, f"{path_names(mine)} are all called {name}.")
+            raise fault("input_is_there_once", root, f"{path_names(mine)} are all named {name}.")
         if not mine:
             _check_missing(root, name, entries)
             return []
@@ -96,19 +96,19 @@ def find_files(folder: str | None, name: str) -> list[Path]:
 
 
 def _check_missing(root: Path, name: str, entries: Sequence[Path]) -> None:
-    """Raises FileFault where an input that is not there is required, or there as something else."""
+    """Raise FileFault if a missing input is required, or may have another name or type."""
     other = [path for path in entries if path.name.partition(".")[0] == name]
     if other:
         found = f"{path_names(other)} is neither a .csv nor a .parquet file."
         raise fault("file_is_csv_or_parquet", root, found)
-    # A name that is nearly right is more likely this input than another file.
+    # A similar name is more likely a misspelt input than another file.
     alike = [
         path
         for path in entries
         if (stem := path.name.partition(".")[0]) not in INPUTS and nearest(name, [stem])
     ]
     if alike:
-        raise fault("input_name_is_exact", root, f"{path_names(alike)} is not called {name}.")
+        raise fault("input_name_is_exact", root, f"{path_names(alike)} is not named {name}.")
     if name in REQUIRED:
         missing = f"there is no {name}.csv, {name}.parquet or folder {name}."
         found = f"{missing} Found: {path_names(entries) or 'nothing'}."
@@ -119,7 +119,7 @@ def _files_in(folder: Path) -> list[Path]:
     entries = sorted(
         path
         for path in folder.iterdir()
-        # Writers leave marks such as _SUCCESS beside their files.
+        # Some writers leave files such as _SUCCESS next to their output.
         if not path.name.startswith(".")
         and (path.suffix.lower() in SUFFIXES or not path.name.startswith("_"))
     )
@@ -140,10 +140,10 @@ def _files_in(folder: Path) -> list[Path]:
 def _land_file(
     con: DuckDBPyConnection, table: str, path: Path, source_file: str, name: str
 ) -> None:
-    """Insert the rows of one file. Raises FileFault where it is not as the contract wants it."""
+    """Insert the rows of one file. Raises FileFault if it is not as the contract requires."""
     if not path.is_file():
         link = path.is_symlink() and not path.exists()
-        found = "is a link to nowhere." if link else "is no file, but a pipe or a device."
+        found = "is a broken link." if link else "is a pipe or a device, not a file."
         raise fault("file_is_a_file", path, found)
     try:
         location = literal(re.sub(r"[\[*?]", r"[\g<0>]", str(path)).encode().decode())
@@ -165,7 +165,7 @@ def _land_file(
 
 
 def _count_blank_lines(con: DuckDBPyConnection, table: str, path: Path, source_file: str) -> None:
-    """Renumber the rows of a CSV file with blank lines counted, as a spreadsheet does."""
+    """Renumber the rows of a CSV file so that blank lines count, as in a spreadsheet."""
     numbers = (number for number, fields in enumerate(records(path), 1) if fields)
     gaps: dict[int, int] = {}  # blank lines so far, by the first row after them
     for row, number in enumerate(numbers, 1):
@@ -195,12 +195,12 @@ def _expand(folder: str) -> Path:
     try:
         return Path(folder).expanduser()
     except RuntimeError:
-        raise fault("folder_is_there", folder, "there is no such user.") from None
+        raise fault("folder_is_there", folder, "the user after ~ does not exist.") from None
 
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Turn what the system or DuckDB says of a file into a FileFault, if the file is at fault."""
+    """Turn errors of the system or of DuckDB into FileFault, if they are about the file."""
     try:
         yield
     except OSError as error:
@@ -214,7 +214,7 @@ def _refusing(path: Path) -> Iterator[None]:
 
 
 def _explained(path: Path, error: str) -> FileFault | None:
-    """DuckDB's message without the line it quotes, which may hold personal data."""
+    """A fault for DuckDB's message, without the line it quotes, which may hold personal data."""
     if re.search("out of memory|no space left|interrupt", error, re.IGNORECASE):
         return None
     if path.suffix.lower() == ".parquet":
@@ -231,7 +231,7 @@ def _explained(path: Path, error: str) -> FileFault | None:
     for pattern, rule, found in (
         ("^Value with unterminated quote", "quote_is_closed", "a double quote is not closed."),
         ("state machine reached an invalid", "lines_end_alike", "the lines do not all end alike."),
-        ("^Maximum line size", "line_not_too_long", "is longer than 16 MB."),
+        ("^Maximum line size", "line_not_too_long", "longer than 16 MB."),
     ):
         if re.search(pattern, error, re.MULTILINE):
             return fault(rule, path, place + found)
@@ -239,7 +239,7 @@ def _explained(path: Path, error: str) -> FileFault | None:
 
 
 def folder_key(raw_data: str | None) -> str | None:
-    """A hash by which a later build recognizes the same folder; a path may hold names."""
+    """A hash by which a later build recognizes the same folder; its path may be personal."""
     if raw_data is None:
         return None
     return hashlib.sha256(os.path.realpath(Path(raw_data).expanduser()).encode()).hexdigest()

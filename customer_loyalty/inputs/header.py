@@ -1,4 +1,4 @@
-"""The columns of a file: all of the contract's, each once, under their exact names."""
+"""Check the columns of a file: it must have all of the contract's, once, with exact names."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from customer_loyalty.inputs.names import nearest
 
 
 def check_columns(path: Path, name: str, found: Sequence[str]) -> None:
-    """Raises FileFault where the found columns are not those of input ``name``."""
+    """Raise FileFault if the found columns are not those of input ``name``."""
     if not is_header(found, name):
-        # Very likely a row of data: nothing of it may be shown.
+        # Very likely a row of data, which must not be shown.
         raise fault(
             "header_is_first_line",
             path,
-            f"the first line is no header: it has none, or few, of the columns"
+            "the first line is not a header: it has none, or only a few, of the columns"
             f" {', '.join(INPUTS[name])}.",
         )
     missing = [column for column in INPUTS[name] if column not in found]
@@ -34,15 +34,15 @@ def check_columns(path: Path, name: str, found: Sequence[str]) -> None:
             "header_has_all_columns",
             path,
             " ".join(
-                (f"column {', '.join(missing)} is missing. Found: {first_names(shown)}.", *renames)
+                (f"missing columns: {', '.join(missing)}. Found: {first_names(shown)}.", *renames)
             ),
         )
     twice = [column for column in INPUTS[name] if list(found).count(column) > 1]
     if twice:
-        raise fault("column_not_twice", path, f"column {', '.join(twice)} is there twice.")
+        raise fault("column_not_twice", path, f"column {', '.join(twice)} appears twice.")
 
 
 def is_header(found: Sequence[str], name: str) -> bool:
-    """Whether at least half of an input's columns are there, if only nearly so called."""
+    """Whether at least half of an input's columns are found, by the same or a similar name."""
     known = [column for column in INPUTS[name] if column in found or nearest(column, found)]
     return 2 * len(known) >= len(INPUTS[name])

@@ -1,4 +1,4 @@
-"""Names that are nearly right, as Customer ID and custmer_id are nearly customer_id."""
+"""Find similar names: Customer ID and custmer_id are similar to customer_id."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 
 def nearest(name: str, found: Sequence[str], cutoff: float = 0.85) -> str | None:
-    """The one of ``found`` that is closest to ``name``; None where none is close enough.
+    """The name in ``found`` that is most similar to ``name``; None if none is similar enough.
 
     Case, blanks and punctuation don't count. cutoff: how alike, from 0 to 1.
     """

@@ -1,4 +1,4 @@
-"""Parquet files: checked, and as a table function of DuckDB."""
+"""Parquet files, checked and read by a table function of DuckDB."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ NESTED = {"array", "blob", "list", "map", "struct", "union", "variant"}
 def parquet_source(
     con: DuckDBPyConnection, path: Path, location: str, name: str
 ) -> tuple[str, dict[str, str]]:
-    """A table function that reads a Parquet file, and its columns as DuckDB calls them."""
+    """A table function that reads a Parquet file, and DuckDB's names for its columns."""
     with path.open("rb") as file:
         start = file.read(4)
     if not start:
         raise fault("file_not_empty", path, "the file is empty.")
     if start != b"PAR1":
-        raise fault("file_is_what_its_ending_says", path, "is no Parquet file.")
+        raise fault("file_is_what_its_ending_says", path, "is not a Parquet file.")
     schema = con.execute(f"select name, num_children from parquet_schema({location})").fetchall()
     found, nested = [], 0
     for column, children in schema[1:]:
@@ -36,7 +36,7 @@ def parquet_source(
     check_columns(path, name, found)
     source = f"read_parquet({location}, binary_as_string = true, hive_partitioning = false)"
     relation = con.query(f"select * from {source}")
-    # DuckDB tells no case apart, and numbers names that are there twice.
+    # DuckDB ignores case, and adds numbers to names that appear twice.
     called = dict(zip(found, relation.columns, strict=True))
     types = dict(zip(found, relation.types, strict=True))
     strange = [column for column in INPUTS[name] if types[column].id in NESTED]

@@ -1,4 +1,4 @@
-"""Tables of raw rows, as a shop or a loader keeps them in a schema: whether they can be read."""
+"""Check the source tables: raw rows in a schema that a shop or a loader keeps."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from customer_loyalty.inputs.names import nearest
 
 
 def check_table(engine: Engine, schema: str, name: str) -> None:
-    """Raises Refusal where the table of input ``name`` lacks a column, or is required and missing.
+    """Raise Refusal if the table of input ``name`` lacks a column, or is required and missing.
 
-    An optional table may be missing, unless another one is nearly called so.
+    An optional table may be missing, unless another one has a similar name.
     """
     if fault := _fault(engine, schema, name, engine.columns(schema, name)):
         raise Refusal(f"The source tables can't be read (raw_schema: {schema}):\n  - {fault}")
@@ -27,22 +27,22 @@ def _fault(engine: Engine, schema: str, name: str, columns: Sequence[str]) -> st
     if columns:
         others = [column for column in columns if column not in INPUTS[name]]
         return (
-            f"{schema}.{name}: column {', '.join(missing)} is missing."
+            f"{schema}.{name}: missing columns: {', '.join(missing)}."
             f" Found: {first_names(columns)}.{_renames(missing, others, 0.7)}"
-            " Add what is missing, empty if you have no values; a view over the table will do."
+            " Add them, empty if you have no values; a view over the table will do."
         )
     tables = engine.tables(schema)
     others = [table for table in tables if table not in INPUTS]
     if name in REQUIRED:
         return (
-            f"{schema}.{name}: there is no such table or view. Found in the schema:"
+            f"{schema}.{name}: table or view not found. Found in the schema:"
             f" {first_names(tables) or 'nothing'}.{_renames([name], others, 0.7)}"
-            " Create it, or name the schema of your tables with raw_schema."
+            " Create it, or set raw_schema to the schema of your tables."
         )
     if renames := _renames([name], others, 0.85):
-        # A name that is nearly right is more likely this input than another table.
+        # A similar name is more likely a misspelt input than another table.
         return (
-            f"{schema}.{name}: there is no such table or view.{renames} If that is something else,"
+            f"{schema}.{name}: table or view not found.{renames} If that is something else,"
             f" create {schema}.{name}, without rows if you have none."
         )
     return None

@@ -1,1 +1,1 @@
-"""The publish: one consistent set of marts replaces the one before it."""
+"""Publishing: one consistent set of marts replaces the previous one."""

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 PUBLISHED = "warehouse/published.duckdb"
 """Where the marts are published, unless LOYALTY_PUBLISHED names another file."""
 
-# In a file called marts, DuckDB would read "marts.nps" as a name of that database.
+# If the file were named marts, DuckDB would read "marts.nps" as a name in that database.
 TAKEN = (*PUBLISHED_SCHEMAS, "main", "temp", "system")
-# A build is kept under its dbt invocation id, so no other file has its name.
+# Kept builds are named after their dbt invocation id, so no other file matches.
 BUILD_ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-# Seconds. Another build holds the lock while it writes its file; longer means that it hangs.
+# Seconds. A build holds the lock while it writes its file; if it takes longer, it hangs.
 PATIENCE = 600
 NONE_KEPT = "The setting keep_published says how many are kept."
-# A form that older readers can open.
+# A format that older versions of DuckDB can read.
 STORAGE_VERSION = "v1.0.0"
 
 
@@ -50,7 +50,7 @@ class Build:
 
 
 def last_build(target: Path) -> Record | None:
-    """The row of ``published_build``; None where there is none that could be read."""
+    """The row of ``published_build``; None if it can't be read."""
     if not target.is_file():
         return None
     try:
@@ -63,7 +63,7 @@ def last_build(target: Path) -> Record | None:
 
 
 def kept_builds(target: Path) -> list[Build]:
-    """The earlier builds of a published file that can be put back, the latest first."""
+    """The earlier builds of a published file that can be restored, the latest first."""
     name = re.compile(f"{re.escape(target.stem)}\\.({BUILD_ID}){re.escape(target.suffix)}")
     builds = []
     for path in target.parent.iterdir() if target.parent.is_dir() else ():
@@ -77,20 +77,20 @@ def kept_builds(target: Path) -> list[Build]:
 def replace_file(
     target: Path, write: Callable[[Path], None], keep: int, working: Path | None = None
 ) -> None:
-    """Replace the target by a new file, which ``write`` writes; keep the latest ``keep`` builds.
+    """Replace the target with a new file, which ``write`` writes; keep the latest ``keep`` builds.
 
-    The new file gets the mode and, where that is allowed, the owner of the old one. Another build
-    that publishes to the same target waits. working: see check_target. Raises PublishFault.
+    The new file gets the mode and, if allowed, the owner of the old one. Another build that
+    publishes to the same target waits. working: see check_target. Raises PublishFault.
     """
     check_target(target, working)
     with _locked(target), _new_file(target) as new:
         write(new)
         if _wal(new).exists():
-            raise PublishFault(f"{new}: the new file is not whole. Build again.")
+            raise PublishFault(f"{new}: the new file is incomplete. Build again.")
         with new.open("rb") as file:
             os.fsync(file.fileno())
         _swap(target, new, keeps=keep > 0, working=working)
-        # The publish has succeeded; what can't be removed now, the next build removes.
+        # The publish has succeeded; the next build removes what can't be removed now.
         with suppress(OSError):
             for build in kept_builds(target)[keep:]:
                 build.path.unlink()
@@ -107,14 +107,14 @@ def write(con: DuckDBPyConnection, publication: Publication, new: Path) -> None:
                 cursor.execute(f"create schema publish_new.{schema}")
             for table, source in publication.sources.items():
                 if table != "marts.published_build":
-                    # Ordered, so that the same data gives the same rows in the same places.
+                    # Ordered, so that the same data gives the same file.
                     cursor.execute(
                         f"create table publish_new.{table} as select * from {source} order by all"
                     )
             _create_row(cursor, "publish_new.marts.published_build", publication.row)
             cursor.execute("checkpoint publish_new")
         finally:
-            # Should this fail as well, on a full disk for example, the first error matters.
+            # If this fails too, on a full disk for example, the first error matters.
             with suppress(duckdb.Error):
                 cursor.execute("detach publish_new")
 
@@ -129,8 +129,8 @@ def _create_row(con: DuckDBPyConnection, table: str, row: Mapping[str, tuple[str
 def roll_back(target: Path, build_id: str | None = None) -> tuple[Build, str | None]:
     """Restore an earlier build by one rename, and keep the build that it replaces.
 
-    build_id: which one; by default the latest that is older than the published build. Returns it,
-    and the id of the build that it replaced, None where there was none. Raises PublishFault.
+    build_id: by default the latest build that is older than the published one. Returns the restored
+    build and the id of the build that it replaced, or None. Raises PublishFault.
     """
     check_target(target)
     with _locked(target), _new_file(target) as new:
@@ -152,11 +152,7 @@ def _choose(target: Path, current: Record | None, build_id: str | None) -> Build
             return one
     what = f"build {build_id} is not" if build_id else "no earlier build is"
     listed = "".join(f"\n  {one.build_id}  published at {one.published_at}" for one in others)
-    hint = (
-        f"Builds to choose from with BUILD=…:{listed}"
-        if listed
-        else "keep_published says how many are."
-    )
+    hint = f"Builds to choose from with BUILD=…:{listed}" if listed else NONE_KEPT
     raise PublishFault(f"{target}: {what} kept beside it. {hint}")
 
 
@@ -165,7 +161,7 @@ def _is_older(build: Build, current: Record | None) -> bool:
 
 
 def check_target(target: Path, working: Path | None = None) -> None:
-    """Raises PublishFault where a file can't be published to.
+    """Raise PublishFault if a file can't be published to.
 
     working: the working database, which must be another file.
     """
@@ -177,28 +173,28 @@ def check_target(target: Path, working: Path | None = None) -> None:
 
 def _fault(target: Path, working: Path | None) -> str | None:
     if working and target == working:
-        return f"{target}: LOYALTY_PUBLISHED and LOYALTY_WAREHOUSE name the same file."
+        return f"{target}: LOYALTY_PUBLISHED and LOYALTY_WAREHOUSE are the same file."
     if target.stem.lower() in TAKEN:
         return (
-            f"{target}: a database called {target.stem} is ambiguous beside a schema of that name."
-            " Give LOYALTY_PUBLISHED another file name."
+            f"{target}: a database named {target.stem} conflicts with the schema of that name. Set"
+            " LOYALTY_PUBLISHED to another file name."
         )
     if target.is_dir():
-        return f"{target}: LOYALTY_PUBLISHED names a folder. Name a file."
+        return f"{target}: LOYALTY_PUBLISHED is a folder. Set it to a file."
     if _wal(target).exists():
         return (
-            f"{_wal(target)}: somebody opened the published database for writing. Close that"
-            " connection (readers open it read-only), or remove the .wal file, and try again."
+            f"{_wal(target)}: the published database was opened for writing. Close that connection"
+            " (readers open it read-only), or remove the .wal file, and try again."
         )
     if target.exists() and _is_written_to(target):
         return (
-            f"{target}: somebody has the published database open for writing. Close that connection"
-            " (readers open it read-only), and try again."
+            f"{target}: another process has the published database open for writing. Close that"
+            " connection (readers open it read-only), and try again."
         )
     if target.exists() and target.stat().st_size and not last_build(target):
         return (
-            f"{target}: is there, and is no published database. Move it away, or give"
-            " LOYALTY_PUBLISHED another file name."
+            f"{target}: this file exists and is not a published database. Move it away, or set"
+            " LOYALTY_PUBLISHED to another file name."
         )
     return None
 
@@ -212,7 +208,7 @@ def _locked(target: Path) -> Iterator[None]:
                 target.with_name(f".{target.name}.lock"),
                 PATIENCE,
                 f"{target}: another build has been publishing to it for {PATIENCE} seconds."
-                " Stop that one and try again.",
+                " Stop it and try again.",
             ):
                 yield
         except InUse as error:
@@ -233,10 +229,10 @@ def _refusing(target: Path) -> Iterator[None]:
 
 @contextmanager
 def _new_file(target: Path) -> Iterator[Path]:
-    """The file that is to replace the target, removed if it does not. Needs the lock."""
+    """The file to replace the target with, removed if it does not. Needs the lock."""
     new = _new(target)
     try:
-        # Under the lock nobody else writes here: this is left from a build that died.
+        # Under the lock no other build writes here: this is left from one that was killed.
         _remove(new)
         yield new
     finally:
@@ -249,7 +245,7 @@ def _remove(new: Path) -> None:
 
 
 def _swap(target: Path, new: Path, keeps: bool, working: Path | None = None) -> None:
-    # Again: something may have changed since the first check.
+    # Check again, because something may have changed since the first check.
     check_target(target, working)
     if target.exists():
         current = last_build(target)
@@ -257,7 +253,7 @@ def _swap(target: Path, new: Path, keeps: bool, working: Path | None = None) -> 
             _link(target, _kept(target, current["build_id"]), target)
         _take_over(target, new)
     os.replace(new, target)
-    # Some network file systems can't.
+    # Some network file systems can't do this.
     with suppress(OSError):
         _sync_folder(target.parent)
 
@@ -267,9 +263,9 @@ def _kept(target: Path, build_id: str) -> Path:
 
 
 def _link(old: Path, name: Path, target: Path) -> None:
-    """Give a file another name, or copy it if the disk has no hard links. Needs the lock."""
+    """Hard-link a file, or copy it if the disk does not support links. Needs the lock."""
     if name.exists():
-        # Kept by a process that died before its rename.
+        # Left by a process that was killed before its rename.
         return
     try:
         os.link(old, name)
@@ -280,7 +276,7 @@ def _link(old: Path, name: Path, target: Path) -> None:
 
 
 def _is_written_to(target: Path) -> bool:
-    """Whether another process has the file open for writing: DuckDB locks it then."""
+    """Whether another process has the file open for writing, in which case DuckDB locks it."""
     with target.open("rb") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -290,7 +286,7 @@ def _is_written_to(target: Path) -> bool:
 
 
 def _take_over(old: Path, new: Path) -> None:
-    """Give the new file the rights of the old one, so that readers keep their access."""
+    """Copy mode and owner of the old file to the new one, so that readers keep their access."""
     shutil.copystat(old, new)
     os.utime(new)
     status = old.stat()

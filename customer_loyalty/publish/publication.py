@@ -1,4 +1,4 @@
-"""Publish the marts: what is published, and whether it is published at all."""
+"""Publish the marts, if the run may publish."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ QUALITY = (
     "quarantined_raw_subscriptions",
     "rules",
 )
-"""What readers see of the gate: schema ``quality`` of the published database."""
+"""The tables of the gate that are published, in the schema ``quality``."""
 
 PUBLISHED_ROW = "published_row"
-"""The table of the connection that holds the row of ``published_build`` before it is published."""
+"""The temporary table with the row of ``published_build`` before it is published."""
 
 
 def publish(engine: Engine) -> Any:
-    """Publish what this dbt run built, or not, as its hook decided in the table ``this_build``.
+    """Publish what this dbt run built, unless its hook decided otherwise in ``this_build``.
 
-    Returns the row of ``published_build``; no row where nothing was published. Raises PublishFault.
+    Returns the row of ``published_build``; no row if nothing was published. Raises PublishFault.
     """
     this = engine.records("select * from this_build")[0]
     as_of = f"select max(as_of_date) from {engine.table('intermediate', 'int_as_of')}"
@@ -76,7 +76,7 @@ def publish(engine: Engine) -> Any:
 
 
 def published_tables(engine: Engine) -> dict[str, str]:
-    """The table that each published one is copied from; the last tells which build it is."""
+    """The table that each published one is copied from, and ``published_build`` as the last."""
     rooms = {"marts": MARTS, "quality": QUALITY}
     tables = {
         f"{room}.{name}": engine.table(room, name)

@@ -1,4 +1,4 @@
-"""What a build published, in a few lines for a person."""
+"""A summary of what a build published, in a few lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUERY = (
 
 
 def summarise(target: Target) -> str:
-    """The headline numbers of the last complete month, the gate, the rows, and where all is."""
+    """The headline numbers of the last complete period, the gate, row counts, and locations."""
     with target.published() as engine:
         build = engine.records("select * from marts.published_build")[0]
         period = _last_complete_period(engine)
@@ -26,7 +26,7 @@ def summarise(target: Target) -> str:
             (
                 "",
                 f"customer_loyalty {build['project_version']} · sources: {build['sources']}"
-                f" · as of {build['as_of_date'] or 'no day: there is no data'}",
+                f" · as of {build['as_of_date'] or 'no day, as there is no data'}",
                 "",
                 *_headlines(engine, build, period),
                 "",
@@ -48,8 +48,8 @@ def _headlines(engine: Engine, build: Record, period: tuple[str, Any] | None) ->
     for title, mart, rate, unit, count, of in (
         ("Retention", "retention", "retention_rate", "_pct", "customers_at_start", "customers"),
         ("Churn", "churn", "churn_rate", "_pct", "customers_at_start", "customers"),
-        ("NPS", "nps", "nps", "", "responses", "answers"),
-        ("CSAT", "csat", "csat", "_pct", "responses", "answers"),
+        ("NPS", "nps", "nps", "", "responses", "responses"),
+        ("CSAT", "csat", "csat", "_pct", "responses", "responses"),
     ):
         name = f"{rate}{unit}"
         found = engine.records(
@@ -77,7 +77,7 @@ def _headlines(engine: Engine, build: Record, period: tuple[str, Any] | None) ->
 
 
 def _last_complete_period(engine: Engine) -> tuple[str, Any] | None:
-    """The last complete month; where there are no months, the last period of the shortest grain."""
+    """The last complete month; without months, the last period of the shortest grain."""
     found = engine.rows(
         " union ".join(
             f"select period_grain, max(period_start) as period_start from marts.{mart}"
@@ -95,12 +95,12 @@ def _last_complete_period(engine: Engine) -> tuple[str, Any] | None:
 def _gate(engine: Engine) -> str:
     results = engine.rows("select rule, success, action from quality.gx_validation_results")
     warnings = sorted(rule for rule, success, action in results if not success and action == "warn")
-    told = f"{len(warnings)} of them warn: {', '.join(warnings)}" if warnings else "no warnings"
-    return f"Gate  open: {len(results)} rules checked, {told}"
+    listed = f"{len(warnings)} warn: {', '.join(warnings)}" if warnings else "no warnings"
+    return f"Gate  open: {len(results)} rules checked, {listed}"
 
 
 def _left_out(engine: Engine) -> list[str]:
-    """A line for each input of which rows were left out, and where they are."""
+    """A line for each input with rows left out, and where they are."""
     lines = [
         f"      {left_out:,} of {rows:,} rows of {name} left out: {reasons}"
         for name, rows, left_out, reasons in engine.rows(
@@ -108,5 +108,5 @@ def _left_out(engine: Engine) -> list[str]:
             " where rows_left_out > 0 order by input"
         )
     ]
-    where = "      They are in quality.quarantined_<input>; what the rules say: make data-docs"
+    where = "      They are in quality.quarantined_<input>. For the rules, run make data-docs"
     return [*lines, where] if lines else []

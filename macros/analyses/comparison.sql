@@ -1,17 +1,17 @@
 {#-
-    Two periods side by side: before and after. Parameters of every analysis that compares are period_grain,
-    period_start (the one after; by default the latest complete one) and compared_with (the one before; by default
-    the period before period_start).
+    Two periods side by side: before and after. Every analysis that compares takes the parameters period_grain,
+    period_start (the later period; by default the latest complete one) and compared_with (the earlier period; by
+    default the one before period_start).
 -#}
 
-{# The condition that a row of the calendar is of the period that starts on `start`; of a complete one without it. #}
+{# Condition: a row of the calendar is in the period that starts on `start`; without one, in any complete period. #}
 {% macro is_chosen_period(start) -%}
     {{ 'period_start = ' ~ start if start else 'is_complete_period' }}
 {%- endmacro %}
 
 {#
-    Select: one row with before_start and after_start, NULL where there is no such period. calendar: the rows of one
-    period grain of int_calendar.
+    Select: one row with before_start and after_start; NULL where there is no such period. calendar: int_calendar,
+    filtered to one period grain.
 #}
 {% macro compared_periods(calendar, period_start, compared_with) -%}
     select
@@ -27,8 +27,9 @@
 {%- endmacro %}
 
 {#
-    Select: columns of a period mart in both periods, as <column>_before and <column>_after, NULL where the mart has no
-    row. mart: the rows of one period grain; periods: as from compared_periods.
+    Select: one row per dimension and segment, with the columns of a period mart in both periods as <column>_before and
+    <column>_after; NULL where the mart has no row. mart: a mart filtered to one period grain; periods: the result of
+    compared_periods.
 #}
 {% macro before_and_after(mart, periods, columns) -%}
     select
@@ -52,16 +53,17 @@
 {%- endmacro %}
 
 {#
-    The body of an analysis: which segments moved a rate of the whole. That rate is the mean of the segments' rates,
-    each weighted with its share of the whole's weight, so its change is the sum over segments of
+    The body of an analysis: which segments moved the overall rate. One row per segment, and one for the total. The
+    overall rate is the mean of the segments' rates, each weighted by its share of the total weight, so its change is
+    the sum over segments of
 
         rate_effect = mean share x change of the rate
-        mix_effect  = change of the share x (mean rate - mean rate of the whole)
+        mix_effect  = change of the share x (mean rate - mean overall rate)
 
-    with nothing left over; means are of before and after. Shares only shift, what one segment gains others lose: so
-    a mix effect counts from the whole's mean rate. Kitagawa, E. M. (1955), Components of a difference between two
-    rates. JASA 50, 1168-1194. A segment without weight in one period has no rate there; that of the other period
-    stands in, so that its coming or going is mix alone.
+    with nothing left over; means are of before and after. Shares only shift: what one segment gains, others lose. A
+    mix effect is therefore measured from the mean overall rate. Kitagawa, E. M. (1955), Components of a difference
+    between two rates. JASA 50, 1168-1194. A segment without weight in one period has no rate there; the other
+    period's rate is used, so that a segment that appears or disappears only has a mix effect.
 
     rate, weight: columns of the mart. given: the analysis's parameters.
 #}

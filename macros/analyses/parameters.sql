@@ -1,14 +1,14 @@
 {#-
-    Parameters of the analyses: vars that belong to one run of one analysis, where settings belong to the project.
+    Parameters of the analyses: vars for one run of one analysis, unlike settings, which belong to the project.
 -#}
 
 {#
-    The values of an analysis's parameters by name, fit to be written into its SQL; a wrong one raises a compilation
-    error. known: by name, a kind and what holds where the parameter is not given or null:
-        one of          the words that it may be; the first holds
-        day, text       none; otherwise the value becomes a literal
-        whole number    a number from 1 on
-        whole numbers   a list of them
+    The values of an analysis's parameters by name, ready to be written into its SQL. Raises a compilation error for
+    invalid values. known: for each name, a kind and the default, used where the parameter is null or not given:
+        one of          the allowed words, the first of them the default
+        day, text       none by default; a value becomes a literal
+        whole number    a number from 1 to 36500
+        whole numbers   a list of such numbers
 #}
 {% macro parameters(known) -%}
     {%- set values, faults = {}, [] -%}
@@ -25,22 +25,22 @@
         {%- endif -%}
         {%- do values.update({name: value}) -%}
     {%- endfor -%}
-    {#- While dbt parses, nobody has asked for this analysis yet. -#}
+    {#- dbt also parses analyses that this run does not compile: their parameters are not checked. -#}
     {%- if execute -%}
-        {%- do tell_unknown_settings(known, model.name) -%}
+        {%- do warn_of_unknown_settings(known, model.name) -%}
         {%- if faults -%}
             {%- do exceptions.raise_compiler_error(
-                'Parameters (vars) of ' ~ model.name ~ ' that can not be used:\n  - ' ~ faults | join('\n  - ')
+                'Invalid parameters (vars) of ' ~ model.name ~ ':\n  - ' ~ faults | join('\n  - ')
             ) -%}
         {%- endif -%}
     {%- endif -%}
     {{ return(values) }}
 {%- endmacro %}
 
-{# What is wrong with a parameter's value, in words; none where nothing is. #}
+{# A message on what is wrong with a parameter's value; none where it is valid. #}
 {% macro parameter_fault(kind, default, value) -%}
     {%- if kind == 'one of' and value not in default -%}
-        {{ return('knows ' ~ default) }}
+        {{ return('must be one of ' ~ default) }}
     {%- elif kind == 'day' and not is_iso_date(value) -%}
         {{ return('must be a day as YYYY-MM-DD') }}
     {%- elif kind == 'text' and (value is not string or '\x00' in value) -%}

@@ -1,9 +1,10 @@
 {#-
-    From raw text to typed values. Each returns NULL where the text is not exactly a value of the type: the staged
-    models then keep the raw text beside it, for the gate to judge. `text` is trimmed already, and NULL where empty.
+    From raw text to typed values. Each macro returns NULL where the text is not exactly a value of the type: the
+    staged models then keep the raw text in a column of its own, which the gate checks. `text` must already be trimmed,
+    and NULL where empty.
 -#}
 
-{# Text without the white space around it, NULL where nothing is left. White space is what Unicode calls so. #}
+{# Text without leading and trailing white space (as Unicode defines it); NULL where nothing is left. #}
 {% macro trim_text(text) -%}
     {{ return(adapter.dispatch('trim_text', 'customer_loyalty')(text)) }}
 {%- endmacro %}
@@ -22,7 +23,7 @@
 
 {% macro duckdb__trim_text(text) -%}
     {%- set space = '[\\t-\\r\\x1c-\\x20\\x{85}\\p{Z}]' -%}
-    {#- Few values have any: looking first is several times faster than trimming all. -#}
+    {#- Few values have any: testing first is several times faster than trimming all of them. -#}
     nullif(
         case
             when regexp_matches({{ text }}, '^{{ space }}|{{ space }}$')
@@ -55,7 +56,7 @@
     ({{ text }} ~ '^({{ pattern }})$')
 {%- endmacro %}
 
-{# A plain number: digits, a point. Digits that the type can't hold make it NULL; zeros beyond the scale are no loss. #}
+{# A plain number: digits and a point. NULL where the type can't hold all digits; zeros beyond the scale are fine. #}
 {% macro text_to_decimal(text, precision, scale) -%}
     {%- set whole = '[0-9]{1,' ~ (precision - scale) ~ '}([.][0-9]{0,' ~ scale ~ '}0*)?' -%}
     {%- set pattern = '[+-]?0*(' ~ whole ~ '|[.][0-9]{1,' ~ scale ~ '}0*)' -%}
@@ -70,12 +71,12 @@
     )
 {%- endmacro %}
 
-{# The pattern of a day; there is no year 0. #}
+{# The pattern of a date; there is no year 0. #}
 {% macro iso_day() -%}
     {{ return('([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}') }}
 {%- endmacro %}
 
-{# Whether a text that begins as an ISO day does begins with a day of the calendar. #}
+{# Whether a text that begins with an ISO 8601 date, by its form, begins with a date that exists. #}
 {% macro is_calendar_day(text) -%}
     {%- set year = 'cast(substring(' ~ text ~ ', 1, 4) as integer)' -%}
     {%- set month = 'cast(substring(' ~ text ~ ', 6, 2) as integer)' -%}
@@ -91,7 +92,7 @@
     )
 {%- endmacro %}
 
-{# An ISO 8601 calendar date, YYYY-MM-DD; midnight after it (as Parquet writers do) is no loss. #}
+{# An ISO 8601 calendar date, YYYY-MM-DD; a time of midnight after it, which Parquet writers add, is ignored. #}
 {% macro text_to_date(text) -%}
     {{ return(adapter.dispatch('text_to_date', 'customer_loyalty')(
         text, iso_day() ~ '([ T]00:00(:00([.]0+)?)?)?'
@@ -138,8 +139,8 @@
 {%- endmacro %}
 
 {% macro duckdb__text_to_timestamp(text, day, minutes, seconds, offset) -%}
-    {#- A cast to timestamp would drop the offset; one to timestamptz takes a missing one from the session, and none
-        right after the minutes. -#}
+    {#- A cast to timestamp would drop the offset. A cast to timestamptz takes a missing offset from the session, and
+        accepts none right after the minutes. -#}
     case
         when {{ matches(text, day) }}
             then try_cast({{ text }} as timestamp)
@@ -152,7 +153,7 @@
     end
 {%- endmacro %}
 
-{# The timestamp of a text that is one without an offset. #}
+{# The timestamp of a text that is a timestamp without an offset. #}
 {% macro time_text_to_timestamp(text) -%}
     {{ return(adapter.dispatch('time_text_to_timestamp', 'customer_loyalty')(text)) }}
 {%- endmacro %}
@@ -161,7 +162,7 @@
     cast({{ text }} as timestamp)
 {%- endmacro %}
 
-{# Spark's timestamp is an instant, which the session (in UTC) shows. It knows no 24:00, and no offset after minutes. #}
+{# Spark's timestamp is an instant, shown in the session's zone, UTC. It rejects 24:00, and an offset after minutes. #}
 {% macro spark__time_text_to_timestamp(text) -%}
     {%- set with_seconds -%}
         case

@@ -1,9 +1,9 @@
 {#-
-    Calendar arithmetic on dates. Every difference between warehouses stands in this folder, dispatched by adapter;
-    default__ is standard SQL, or dbt's own macro, which each adapter brings.
+    Calendar arithmetic on dates. All differences between engines are in this folder, dispatched by adapter; default__
+    is standard SQL, or dbt's own macro, which each adapter implements.
 -#}
 
-{# A date `days` (a number or an integer expression) after `date`. #}
+{# The date `days` (a number or an integer expression) after `date`. #}
 {% macro add_days(date, days) -%}
     {{ return(adapter.dispatch('add_days', 'customer_loyalty')(date, days)) }}
 {%- endmacro %}
@@ -24,7 +24,7 @@
     date_add({{ date }}, cast({{ days }} as int))
 {%- endmacro %}
 
-{# A date `months` after `date`; a day that the month lacks becomes its last day. #}
+{# The date `months` after `date`; a day that the month does not have becomes its last day. #}
 {% macro add_months(date, months) -%}
     {{ return(adapter.dispatch('add_months', 'customer_loyalty')(date, months)) }}
 {%- endmacro %}
@@ -66,7 +66,7 @@
     datediff({{ second }}, {{ first }})
 {%- endmacro %}
 
-{# How many month boundaries lie between the dates `first` and `second`. #}
+{# The number of month boundaries between the dates `first` and `second`. #}
 {% macro months_between(first, second) -%}
     {{ return(adapter.dispatch('months_between', 'customer_loyalty')(first, second)) }}
 {%- endmacro %}
@@ -83,7 +83,7 @@
     date_diff('month', {{ first }}, {{ second }})
 {%- endmacro %}
 
-{# The first day of the week (ISO, Monday), month, quarter or year that holds `date`, as a date. #}
+{# The first day of the week (ISO, Monday), month, quarter or year that contains `date`, as a date. #}
 {% macro first_day_of(grain, date) -%}
     {{ return(adapter.dispatch('first_day_of', 'customer_loyalty')(grain, date)) }}
 {%- endmacro %}
@@ -92,17 +92,17 @@
     cast({{ dbt.date_trunc(grain, date) }} as date)
 {%- endmacro %}
 
-{# Of a date PostgreSQL would make an instant in the session's time zone. #}
+{# PostgreSQL would turn a date into an instant in the session's time zone. #}
 {% macro postgres__first_day_of(grain, date) -%}
     cast(date_trunc('{{ grain }}', cast({{ date }} as timestamp)) as date)
 {%- endmacro %}
 
-{# Select: the columns of a relation, and day_on, for every day from `first` to `last`, both included. #}
+{# Select: one row per row of a relation and day_on, for every day from its `first` to its `last`, both included. #}
 {% macro each_day(relation, columns, first, last) -%}
     {{ return(adapter.dispatch('each_day', 'customer_loyalty')(relation, columns, first, last)) }}
 {%- endmacro %}
 
-{# Of two centuries at most: numbers come from rows that dbt writes. #}
+{# At most 200 years: dbt generates the numbers as rows. #}
 {% macro default__each_day(relation, columns, first, last) -%}
     select
         {%- for column in columns %}
@@ -118,7 +118,7 @@
     {{ days_by_function(relation, columns, 'unnest(generate_series(' ~ first ~ ', ' ~ last ~ ", interval '1' day))") }}
 {%- endmacro %}
 
-{# Of a date PostgreSQL would make instants in the session's time zone. #}
+{# PostgreSQL would turn dates into instants in the session's time zone. #}
 {% macro postgres__each_day(relation, columns, first, last) -%}
     {{ days_by_function(
         relation,
@@ -127,7 +127,7 @@
     ) }}
 {%- endmacro %}
 
-{# Without a condition sequence() would count down from a first day after the last. #}
+{# Without the condition, sequence() would count down where the first day is after the last. #}
 {% macro spark__each_day(relation, columns, first, last) -%}
     {{ days_by_function(
         relation,
@@ -136,7 +136,7 @@
     ) }}
 {%- endmacro %}
 
-{# The body of each_day where a function in the select list makes rows. #}
+{# The body of each_day where a function in the select list returns rows. #}
 {% macro days_by_function(relation, columns, days) -%}
     select
         {%- for column in columns + ['day_on'] %}
@@ -165,12 +165,12 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Spark's timestamp is an instant, which the session (in UTC) shows. #}
+{# Spark's timestamp is an instant, shown in the session's zone, UTC. #}
 {% macro spark__local_date(utc_timestamp, time_zone) -%}
     cast(from_utc_timestamp({{ utc_timestamp }}, '{{ time_zone }}') as date)
 {%- endmacro %}
 
-{# The clock of this run, as a UTC timestamp literal: the same for every node. #}
+{# The start of this run, as a UTC timestamp literal: the same in every node. #}
 {% macro run_started_at_utc() -%}
     cast('{{ run_started_at.astimezone(modules.pytz.utc).strftime("%Y-%m-%d %H:%M:%S") }}' as timestamp)
 {%- endmacro %}

@@ -12,8 +12,8 @@
 {%- endmacro %}
 
 {#
-    `amount` and `rate` as factors of an exact product of 14 decimals. They are as wide as the engine lets them be: of
-    narrower ones DuckDB would hold the product in 18 digits.
+    The exact product of `amount` and `rate`, with 14 decimals. The factors are as wide as the engine allows: DuckDB
+    would hold the product of narrower ones in 18 digits.
 #}
 {% macro exact_product(amount, rate) -%}
     {{ return(adapter.dispatch('exact_product', 'customer_loyalty')(amount, rate)) }}
@@ -23,12 +23,12 @@
     cast(cast({{ amount }} as decimal(38, 4)) * cast({{ rate }} as decimal(38, 10)) as decimal(38, 14))
 {%- endmacro %}
 
-{# Spark's product has as many digits as both factors, and loses decimals where these are more than 38. #}
+{# Spark's product has as many digits as both factors together, and loses decimals beyond 38 digits. #}
 {% macro spark__exact_product(amount, rate) -%}
     cast({{ amount }} as decimal(19, 4)) * cast({{ rate }} as decimal(18, 10))
 {%- endmacro %}
 
-{# A difference of amounts, of 14 decimals each, with as many. Of two of 38 digits Spark's difference would lose one. #}
+{# The exact difference of two amounts with 14 decimals. With 38 digits each, Spark's would lose a decimal. #}
 {% macro exact_difference(left, right) -%}
     {{ return(adapter.dispatch('exact_difference', 'customer_loyalty')(left, right)) }}
 {%- endmacro %}
@@ -41,7 +41,7 @@
     cast({{ left }} as decimal(37, 14)) - cast({{ right }} as decimal(37, 14))
 {%- endmacro %}
 
-{# Text to order by: by its bytes, as DuckDB does, not by a language's alphabet. #}
+{# Text as a sort key: ordered by its bytes, as in DuckDB, not by a language's alphabet. #}
 {% macro in_byte_order(text) -%}
     {{ return(adapter.dispatch('in_byte_order', 'customer_loyalty')(text)) }}
 {%- endmacro %}
@@ -55,8 +55,8 @@
 {%- endmacro %}
 
 {#
-    A condition of a join: two values of one kind are the same, NULL and NULL included. By `is not distinct from`
-    PostgreSQL compares every row with every other one; equal arrays, whose NULLs are equal too, it finds by their hashes.
+    A join condition: two values of one type are the same, where NULL is the same as NULL. With `is not distinct from`
+    PostgreSQL compares every row with every other; equal arrays, whose NULLs are equal too, it finds by hash.
 #}
 {% macro is_same(left, right) -%}
     {{ return(adapter.dispatch('is_same', 'customer_loyalty')(left, right)) }}
@@ -71,8 +71,8 @@
 {%- endmacro %}
 
 {#
-    Hook of each model: lets the engine know how many rows a new table has. PostgreSQL guesses until its autovacuum comes
-    by, and joins what it takes for small row by row.
+    Hook of each model: gives the engine the statistics of a new table. Until autovacuum runs, PostgreSQL guesses, and
+    joins what it takes for small tables row by row.
 #}
 {% macro gather_statistics() -%}
     {{ return(adapter.dispatch('gather_statistics', 'customer_loyalty')()) }}
@@ -89,7 +89,7 @@
 
 {#
     An aggregate: the texts of a group, joined by `separator` (a text expression).
-    order_by: expressions that they are ordered by, ascending. where: a condition on the rows that count.
+    order_by: expressions to order them by, ascending. where: a condition for the rows to include.
 #}
 {% macro joined_text(text, separator, order_by, where='true') -%}
     {{ return(adapter.dispatch('joined_text', 'customer_loyalty')(text, separator, order_by, where)) }}
@@ -108,7 +108,7 @@
     {{ duckdb__joined_text(text, separator, order_by, where) }}
 {%- endmacro %}
 
-{# NULL where no row counts. #}
+{# NULL where no row is included. #}
 {% macro spark__joined_text(text, separator, order_by, where) -%}
     nullif(
         array_join(
@@ -125,7 +125,7 @@
     )
 {%- endmacro %}
 
-{# The place of a row in a table as it was loaded, from 1; NULL where the engine has no such notion. #}
+{# The number of a row in a table in the order of loading, from 1; NULL where the engine keeps no order. #}
 {% macro loaded_row_number() -%}
     {{ return(adapter.dispatch('loaded_row_number', 'customer_loyalty')()) }}
 {%- endmacro %}
@@ -142,7 +142,7 @@
     row_number() over (order by ctid)
 {%- endmacro %}
 
-{# `value` as a literal of SQL text; NULL where it is none. #}
+{# `value` as a text literal of SQL; NULL for none. #}
 {% macro text_literal(value) -%}
     {%- if value is none -%}
     cast(null as {{ dbt.type_string() }})
@@ -156,11 +156,11 @@
 {%- endmacro %}
 
 {% macro spark__text_literal(value) -%}
-    {#- A dollar could begin ${env:…}, which Spark replaces in literals too. -#}
+    {#- A dollar sign could begin ${env:…}, which Spark substitutes even in literals. -#}
     {{ dbt.string_literal(dbt.escape_single_quotes(value | replace('\\', '\\\\')) | replace('$', '\\u0024')) }}
 {%- endmacro %}
 
-{# A hook's statement that ends the model with the text of the first row of `query`, if it has any. #}
+{# Statement of a hook: fails the model with the text in the first row of `query`, if any. #}
 {% macro refuse_with(query) -%}
     {{ return(adapter.dispatch('refuse_with', 'customer_loyalty')(query)) }}
 {%- endmacro %}
@@ -171,7 +171,7 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{# Where the engine itself refuses, dbt adds no lines on macros. #}
+{# If the engine itself raises the error, dbt adds no lines about macros. #}
 {% macro duckdb__refuse_with(query) -%}
     select error(refusal.text)
     from (
@@ -179,7 +179,7 @@
     ) as refusal
 {%- endmacro %}
 
-{# Statements that keep the rows of `query` as a table `name` of this connection alone. #}
+{# Statements that keep the rows of `query` in a table `name` that only this connection sees. #}
 {% macro remember(name, query) -%}
     {{ return(adapter.dispatch('remember', 'customer_loyalty')(name, query)) }}
 {%- endmacro %}
@@ -200,7 +200,7 @@
     {{ query }}
 {%- endmacro %}
 
-{# Creates a view, in place of an older one. #}
+{# Creates or replaces a view. #}
 {% macro replace_view(relation, query) -%}
     {%- call statement('replace_view') -%}
         {{ adapter.dispatch('replace_view', 'customer_loyalty')(relation, query) }}
@@ -212,7 +212,7 @@
     {{ query }}
 {%- endmacro %}
 
-{# "or replace" would refuse other columns. #}
+{# "or replace" would fail where the columns have changed. #}
 {% macro postgres__replace_view(relation, query) -%}
     drop view if exists {{ relation }};
     create view {{ relation }} as
@@ -232,20 +232,20 @@
     truncate table {{ relation }}
 {%- endmacro %}
 
-{# Where a table is, in words. #}
-{% macro place_of(relation) -%}
-    {{ return(adapter.dispatch('place_of', 'customer_loyalty')(relation)) }}
+{# The location of a table, for messages. #}
+{% macro table_location(relation) -%}
+    {{ return(adapter.dispatch('table_location', 'customer_loyalty')(relation)) }}
 {%- endmacro %}
 
-{% macro default__place_of(relation) -%}
+{% macro default__table_location(relation) -%}
     {{ relation.schema }}.{{ relation.identifier }}
 {%- endmacro %}
 
-{% macro duckdb__place_of(relation) -%}
+{% macro duckdb__table_location(relation) -%}
     {{ relation.schema }}.{{ relation.identifier }} of {{ target.path }}
 {%- endmacro %}
 
-{% macro postgres__place_of(relation) -%}
+{% macro postgres__table_location(relation) -%}
     {{ relation.schema }}.{{ relation.identifier }} of {{ target.dbname }}
 {%- endmacro %}
 
@@ -256,7 +256,7 @@
 
 {#
     Abramowitz, M. & Stegun, I. A. (1964), Handbook of Mathematical Functions, 7.1.26. The exponent has a floor because
-    some engines fail where exp() falls below the least double.
+    some engines fail where exp() underflows.
 #}
 {% macro default__erfc(x) -%}
     {%- set t = '(1 / (1 + 0.3275911e0 * ' ~ x ~ '))' -%}

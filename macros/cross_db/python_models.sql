@@ -1,6 +1,6 @@
 {#-
-    Only dbt-duckdb can run the Python models of this project by itself. For the others the package's command runs them,
-    in its own process, on the connection of the materialization. What a model returns stands in the view
+    Only dbt-duckdb can run the Python models of this project by itself. On other engines the command customer-loyalty
+    runs them in its own process, on the connection of the materialization. A model's result is in the view
     made_by_python of that connection.
 -#}
 
@@ -50,11 +50,11 @@
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 
-{# Raises a compilation error where dbt runs alone, on an engine on which it can't run Python models. #}
+{# Raises a compilation error where dbt was not started by customer-loyalty, on an engine that needs this. #}
 {% macro refuse_without_command() -%}
     {%- if not env_var('LOYALTY_COMMAND', '') -%}
         {%- do exceptions.raise_compiler_error(
-            'dbt alone can not run the gate on ' ~ target.type ~ ': run ' ~ build_command()
+            'dbt alone cannot run the gate on ' ~ target.type ~ ': run ' ~ build_command()
             ~ ', or customer-loyalty build --target ' ~ target.name ~ '.'
         ) -%}
     {%- endif -%}

@@ -1,15 +1,15 @@
 {#-
-    What dbt-spark does not do by itself with plain Parquet tables.
+    What dbt-spark does not support with plain Parquet tables.
 -#}
 
-{# Types of the contracts that Spark calls otherwise. #}
+{# A cast to a type of the model contracts, some of which have other names in Spark. #}
 {% macro spark__cast(field, type) -%}
     cast({{ field }} as {{ {'varchar': 'string', 'double precision': 'double'}.get(type, type) }})
 {%- endmacro %}
 
 {#
-    The rows of a seed. dbt-spark makes an expression of every value, which Spark takes half a minute to read for the
-    demo; here they come as one text of JSON. The text is a raw one, for every backslash of another costs time too.
+    Inserts the rows of a seed. dbt-spark writes an expression for every value, which Spark takes half a minute to parse
+    for the demo; here they are one JSON text. It is a raw string literal, because parsing backslashes takes time too.
 #}
 {% macro spark__load_csv_rows(model, agate_table) -%}
     {%- set given = model['config'].get('column_types', {}) -%}
@@ -39,8 +39,8 @@
 {%- endmacro %}
 
 {#
-    A snapshot without MERGE, which only Delta, Iceberg and Hudi have: the table is written anew, from the rows that it
-    has and those that dbt finds changed, and takes the place of the old one.
+    A snapshot without MERGE, which only Delta, Iceberg and Hudi support: a new table, of the existing rows and those
+    that dbt finds changed, replaces the old one.
 -#}
 {% materialization snapshot, adapter='spark' %}
     {%- if config.get('file_format') in ['delta', 'iceberg', 'hudi'] -%}
@@ -51,7 +51,7 @@
     {%- set existing = adapter.get_relation(none, this.schema, this.identifier) -%}
     {%- set leftover = adapter.get_relation(none, this.schema, made.identifier) -%}
     {%- if leftover is not none and existing is none -%}
-        {#- A run was killed when the old table was gone, and the new one not in its place yet. -#}
+        {#- A run was killed after it dropped the old table and before it renamed the new one. -#}
         {%- do adapter.rename_relation(made, target_relation) -%}
         {%- set existing = target_relation -%}
     {%- elif leftover is not none -%}
@@ -70,7 +70,7 @@
     {%- else -%}
         {%- set changes = spark_build_snapshot_staging_table(strategy, model['compiled_code'], target_relation) -%}
         {%- set columns = adapter.get_columns_in_relation(target_relation) | map(attribute='name') | list -%}
-        {%- set written_anew %}
+        {%- set all_rows %}
             select
                 {%- for column in columns %}
                 {% if column == names.dbt_valid_to -%}
@@ -90,7 +90,7 @@
             from {{ changes }}
             where dbt_change_type = 'insert'
         {%- endset -%}
-        {%- call statement('main') %}{{ create_table_as(False, made, written_anew) }}{% endcall -%}
+        {%- call statement('main') %}{{ create_table_as(False, made, all_rows) }}{% endcall -%}
         {%- do post_snapshot(changes) -%}
         {%- do adapter.drop_relation(target_relation) -%}
         {%- do adapter.rename_relation(made, target_relation) -%}

@@ -1,8 +1,8 @@
 {#-
-    Tables that somebody else made: what is there, and its values as text.
+    Tables that this project did not create: their columns, and their values as text.
 -#}
 
-{# The columns of a table or view, as a list; empty where it is not there. Names are as SQL without quotes knows them. #}
+{# The columns of a table or view, as a list; empty where there is none. Names are as in SQL without quotes. #}
 {% macro columns_of_table(relation) -%}
     {{ return(adapter.dispatch('columns_of_table', 'customer_loyalty')(relation)) }}
 {%- endmacro %}
@@ -12,13 +12,13 @@
     {{ return(lower_case_columns(adapter.get_columns_in_relation(found) if found is not none else [])) }}
 {%- endmacro %}
 
-{# DuckDB knows no case, but get_relation would stop at a name in another one. #}
+{# Names in DuckDB are case-insensitive, but get_relation fails where the case differs. #}
 {% macro duckdb__columns_of_table(relation) -%}
     {%- set plain = api.Relation.create(relation.database, relation.schema, relation.identifier) -%}
     {{ return(lower_case_columns(adapter.get_columns_in_relation(plain))) }}
 {%- endmacro %}
 
-{# Foreign tables and materialized views are tables too, and whoever may not read a table is told so by PostgreSQL. #}
+{# Foreign tables, materialized views and tables that the user may not read are included: PostgreSQL reports those. #}
 {% macro postgres__columns_of_table(relation) -%}
     {%- set query %}
     select
@@ -50,7 +50,7 @@
     {{ return(lower) }}
 {%- endmacro %}
 
-{# A column's value as text that the macros of casts.sql read as the same value. type: as the engine names it. #}
+{# A column's value as text that the macros in casts.sql read as the same value. type: the engine's name of it. #}
 {% macro value_as_text(column, type) -%}
     {{ return(adapter.dispatch('value_as_text', 'customer_loyalty')(column, type | lower)) }}
 {%- endmacro %}
@@ -72,7 +72,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# As text, dates would be in the style of the session; in JSON they are ISO 8601. #}
+{# A cast to text would use the session's date style; in JSON, dates are ISO 8601. #}
 {% macro postgres__value_as_text(column, type) -%}
     {%- set text = 'cast(' ~ column ~ ' as text)' -%}
     {%- if type in ['real', 'double precision'] -%}
@@ -86,7 +86,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Exponents as on DuckDB, of decimals too; a timestamp is shown by the session, which is in UTC. #}
+{# Exponents as on DuckDB, of decimals too. A timestamp is shown in the session's time zone, UTC. #}
 {% macro spark__value_as_text(column, type) -%}
     {%- set text = 'cast(' ~ column ~ ' as string)' -%}
     {%- set plain = 'try_cast(' ~ text ~ ' as decimal(38, 18))' -%}

@@ -1,9 +1,9 @@
 {#-
-    The guard between staging and everything below. It is a hook of quality_gate and of each clean_* model, so that
-    build, run, retry and any --select meet it; a hook leaves compile, docs and unit tests alone.
+    The gate between staging and everything downstream. It is a hook of quality_gate and of each clean_* model, so that
+    it applies to build, run, retry and any --select; a hook does not affect compile, docs and unit tests.
 -#}
 
-{# The table that says by which dbt run each input was staged last. #}
+{# The table with the dbt run that staged each input last: one row per input. #}
 {% macro staging_ledger() -%}
     {{ return(api.Relation.create(
         database=target.database | default(none), schema=generate_schema_name('quality'), identifier='staged_inputs'
@@ -25,8 +25,8 @@
 {%- endmacro %}
 
 {#
-    A plain table of Spark can't be changed, only replaced, and not by two at once, not even its partitions. So each
-    input has one of its own, and the ledger is a view of them.
+    A plain Spark table can't be updated, only replaced, and two threads can't replace even different partitions of it
+    at once. So each input has a table of its own, and the ledger is a view of them.
 #}
 {% macro spark__create_staging_ledger() %}
     {%- set parts = [] -%}
@@ -39,7 +39,7 @@
     create or replace view {{ staging_ledger() }} as {{ parts | join(' union all ') }}
 {%- endmacro %}
 
-{# Hook at the start of a run that will check the inputs: should it not come to that, no older result looks current. #}
+{# Hook at the start of a run that checks the inputs: deletes old results, should the run end before it has new ones. #}
 {% macro forget_gate_results() -%}
     {%- if execute and 'model.customer_loyalty.gx_validation_results' in selected_resources -%}
         {%- set results = quality_relation('gx_validation_results') -%}
@@ -49,7 +49,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Hook of each staged_* model, in its transaction: from now on the input is unchecked until the gate sees it. #}
+{# Hook of each staged_* model, in its transaction: marks the input as not checked yet. #}
 {% macro note_staging() -%}
     {%- if execute -%}
     {{ return(adapter.dispatch('note_staging', 'customer_loyalty')(this.identifier | replace('staged_', 'raw_'))) }}
@@ -65,7 +65,7 @@
     insert overwrite table {{ staging_ledger() }}_{{ name }} select '{{ name }}', '{{ invocation_id }}'
 {%- endmacro %}
 
-{# Hook of the models in which Great Expectations runs: tells their Python what only Jinja knows. #}
+{# Hook of the models that run Great Expectations: passes settings of the run to their Python code. #}
 {% macro note_this_check() -%}
     {%- if execute -%}
     {%- set check %}
@@ -84,7 +84,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Ends the model unless the gate is open: see reasons_to_refuse. #}
+{# Hook: fails the model unless the gate is open; see reasons_to_refuse. #}
 {% macro refuse_unless_gate_open() -%}
     {%- if execute -%}
     {%- set results, summary = quality_relation('gx_validation_results'), quality_relation('input_summary') -%}
@@ -96,19 +96,19 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# A table of the gate, none where it is not there. #}
+{# A table of the gate; none where it does not exist. #}
 {% macro quality_relation(name) -%}
     {{ return(adapter.get_relation(target.database | default(none), generate_schema_name('quality'), name)) }}
 {%- endmacro %}
 
 {#
-    An expression of what a result says of a broken rule: where, how many rows, what is wrong and what to do, some rows.
-    examples: those rows, one a line.
+    An expression: the message of a broken rule, with the column, the number of rows, what is wrong, what to do, and
+    some of the rows. examples: an expression of those rows, one per line.
 #}
-{% macro broken_rule_in_words(examples="replace(examples, '); ', ')' || " ~ indented_line() ~ ")") -%}
+{% macro broken_rule_message(examples="replace(examples, '); ', ')' || " ~ indented_line() ~ ")") -%}
     input || case column_name when '*' then '' else '.' || column_name end || '  ' || rule || ' (' || action || ')  '
     || case
-        when success then 'broken by what is left of ' || element_count || ' rows without the quarantined ones'
+        when success then 'broken by the rest of ' || element_count || ' rows, without those in quarantine'
         when unexpected_count > 0 then unexpected_count || ' of ' || element_count || ' rows'
         when element_count > 0 then element_count || ' rows'
         else 'no rows'
@@ -123,10 +123,10 @@
 {%- endmacro %}
 
 {#
-    A query of the text that says why the gate is closed; no row where it is open: every input was checked after it was
-    staged, no rule that stops is broken, no input lost more rows to the quarantine than it may, and nothing but
-    warnings is broken in what is left. It reads the relations by their own names: under --empty a ref is an empty
-    table, which holds no fault.
+    A query of the message that says why the gate is closed; no row where it is open. The gate is open if every input
+    was checked after it was staged, no rule with action stop is broken, no input has more rows in quarantine than
+    allowed, and the remaining rows break no rules but warnings. The query reads the relations by their own names:
+    under --empty a ref is an empty table, which has no broken rules.
 #}
 {% macro reasons_to_refuse(results, summary) -%}
 {%- set new_line = "chr(10) || '  '" -%}
@@ -166,7 +166,7 @@ too_many as (
         input,
         rows_quarantined || ' of ' || rows_in || ' rows of ' || input || ' break rules, '
         || case max_rows_quarantined when 0 then 'none' else 'at most ' || max_rows_quarantined end
-        || ' may be left out (max_quarantined_share). They are in {{ generate_schema_name('quality') }}.quarantined_' || input || '.' as text
+        || ' may be quarantined (max_quarantined_share). They are in {{ generate_schema_name('quality') }}.quarantined_' || input || '.' as text
     from summary
     where is_over_limit
 ),
@@ -181,9 +181,9 @@ broken as (
     where results.closes_gate
 ),
 
-told as (
+listed as (
     select
-        {{ joined_text(broken_rule_in_words(), new_line, order_by=['place'], where='place <= 5') }}
+        {{ joined_text(broken_rule_message(), new_line, order_by=['place'], where='place <= 5') }}
         || coalesce(
             {{ new_line }} || 'and '
             || {{ joined_text(
@@ -205,20 +205,20 @@ limits as (
 message as (
     select
         case
-            when told.faults is not null
+            when listed.faults is not null
                 then
-                    'The gate is closed: nothing below it was built, nothing was published.'
+                    'The gate is closed: nothing downstream was built, and nothing was published.'
                     || coalesce(limits.text, '')
-                    || {{ new_line }} || told.faults
-                    || {{ new_line }} || 'All results: make data-docs, or ' || {{ text_literal(place_of(results)) }}
-                    || {{ new_line }} || 'Mend the input, then build again.'
+                    || {{ new_line }} || listed.faults
+                    || {{ new_line }} || 'All results: make data-docs, or ' || {{ text_literal(table_location(results)) }}
+                    || {{ new_line }} || 'Fix the input, then build again.'
             when unchecked.names is not null
                 then
                     'The gate is closed: ' || unchecked.names
-                    || ' was staged anew and not checked since. Run {{ build_command() }}.'
+                    || ' was staged again after the last check. Run {{ build_command() }}.'
         end as text
     from unchecked
-    cross join told
+    cross join listed
     cross join limits
 )
 

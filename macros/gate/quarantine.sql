@@ -1,10 +1,11 @@
 {#-
-    The quarantine: rows that break a rule of action quarantine are left out, and so are the rows of a customer who is.
+    The quarantine: rows that break a rule with action quarantine are left out, and so are all rows of customers who
+    are left out.
 -#}
 
 {#
-    Select: the staged rows of an entity that are not left out. columns: select items. is_whole: with all rows under
-    --empty too, because what a check leaves out then would be missing later.
+    Select: the staged rows of an entity that are not left out. columns: select items. is_whole: all rows even under
+    --empty, for views that the run leaves behind.
 #}
 {% macro remaining_rows(entity, id, columns=['staged.*'], is_whole=false) -%}
     select {{ columns | join(', ') }}
@@ -12,7 +13,7 @@
     where not {{ is_left_out(entity) }}
 {%- endmacro %}
 
-{# From: the staged rows of an entity, each with the rules that it breaks, and its customer if that one is left out. #}
+{# From: the staged rows of an entity, with the rules that each breaks, and its customer if that one is left out. #}
 {% macro staged_with_reasons(entity, id, is_whole=true) -%}
     {%- set staged, reasons = ref('staged_' ~ entity), ref('quarantine_reasons').render() -%}
     (select * from {{ staged.render() if is_whole else staged }}) as staged
@@ -62,7 +63,7 @@ left join (
     (broken.rules is not null{{ '' if entity == 'customers' else ' or left_out.customer_id is not null' }})
 {%- endmacro %}
 
-{# The view of the rows of an entity that are not left out: where Great Expectations looks at them. #}
+{# The view of the rows of an entity that are not left out, which Great Expectations checks. #}
 {% macro remaining_view(entity) -%}
     {{ return(api.Relation.create(
         database=target.database | default(none),
@@ -72,7 +73,7 @@ left join (
 {%- endmacro %}
 
 {#
-    Hook of input_summary, before the gate's last step: makes these views, for each entity that rows can be left out of.
+    Hook of input_summary, before the gate's last step: creates the remaining_* views of entities with a quarantine.
     They have no personal columns, because an engine may write them to a table for Great Expectations.
 #}
 {% macro create_remaining_views() -%}

@@ -1,5 +1,5 @@
 {#
-    The first day of the period of `grain` that holds `date`. Weeks are ISO weeks, from Monday; quarters and years
+    The first day of the period of `grain` that contains `date`. Weeks are ISO weeks, from Monday; quarters and years
     follow fiscal_year_start_month.
 #}
 {% macro period_start(grain, date) -%}
@@ -20,12 +20,12 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# The last day of the calendar month that holds `date`, never fiscal. #}
+{# The last day of the calendar month that contains `date`. #}
 {% macro month_end(date) -%}
     {{ add_days(add_months(first_day_of('month', date), 1), -1) }}
 {%- endmacro %}
 
-{# Whether a period is burn-in: it starts before one order's activity, from the first order on, could have run out. #}
+{# Whether a period is burn-in: it starts less than one activity window after the first order. #}
 {% macro is_burn_in(period_start, first_order_on) -%}
     coalesce({{ period_start }} < {{ add_days(first_order_on, setting('activity_window_days')) }}, false)
 {%- endmacro %}

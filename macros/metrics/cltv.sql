@@ -1,33 +1,33 @@
 {#-
-    Customer lifetime value = average purchase value x average purchase frequency x average customer lifespan, over
-    one population. A model of averages, not a forecast for one customer.
+    Customer lifetime value = average purchase value x average purchase frequency x average customer lifespan of one
+    population. A model of averages, not a forecast for one customer.
 -#}
 
-{# A Julian year. #}
+{# Days as Julian years. #}
 {% macro days_to_years(days) -%}
     {{ as_double(days) }} / 365.25e0
 {%- endmacro %}
 
-{# Revenue of one order; NULL without orders. #}
+{# Mean revenue per order; NULL without orders. #}
 {% macro average_purchase_value(revenue, orders) -%}
     {{ ratio(revenue, orders) }}
 {%- endmacro %}
 
-{# Orders in a year of being a customer; NULL without orders or without active days. #}
+{# Orders per active customer-year; NULL without orders or without active days. #}
 {% macro average_purchase_frequency(orders, active_customer_years) -%}
     {{ ratio('nullif(' ~ orders ~ ', 0)', active_customer_years) }}
 {%- endmacro %}
 
 {#
-    Years at risk over ends: the maximum-likelihood mean of a lifetime when some are still running. Averaging what
-    has been seen so far would undervalue everyone who stays. NULL where nobody lapsed.
+    Years at risk divided by lapses: the maximum-likelihood mean of lifetimes when some have not ended. The average
+    of lifetimes so far would undervalue customers who stay. NULL where nobody lapsed.
     Lawless, J. F. (2003), Statistical Models and Methods for Lifetime Data, 2nd ed., section 4.1.
 #}
 {% macro average_lifespan_years(lifetime_customer_years, customers_lapsed) -%}
     {{ ratio(lifetime_customer_years, customers_lapsed) }}
 {%- endmacro %}
 
-{# NULL where one of the three is. #}
+{# CLTV in the reporting currency; NULL where one of the three factors is NULL. #}
 {% macro cltv(value, frequency, lifespan) -%}
     {{ value }} * {{ frequency }} * {{ lifespan }}
 {%- endmacro %}

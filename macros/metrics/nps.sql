@@ -11,12 +11,12 @@
     end
 {%- endmacro %}
 
-{# promoters_pct - detractors_pct, -100 to 100; NULL without an answer. #}
+{# promoters_pct - detractors_pct, -100 to 100; NULL without responses. #}
 {% macro nps(promoters, detractors, responses) -%}
     {{ percentage('(' ~ promoters ~ ' - ' ~ detractors ~ ')', responses) }}
 {%- endmacro %}
 
-{# The variance of one answer, counted as 1, 0 or -1: p + d - (p - d)^2. #}
+{# The variance of one response, which counts as 1, 0 or -1: p + d - (p - d)^2. #}
 {% macro nps_variance(promoters, detractors, responses) -%}
     (
         {{ ratio('(' ~ promoters ~ ' + ' ~ detractors ~ ')', responses) }}
@@ -24,7 +24,7 @@
     )
 {%- endmacro %}
 
-{# In points. greatest(): rounding may leave a hair below 0 where all answers are alike. #}
+{# In points. greatest(): rounding may give a variance just below 0 where all responses are the same. #}
 {% macro nps_standard_error(promoters, detractors, responses) -%}
     case
         when {{ responses }} > 0
@@ -33,8 +33,8 @@
 {%- endmacro %}
 
 {#
-    The adjusted Wald interval: 3 answers are added, 3/4 to promoters and 3/4 to detractors, so that a few answers
-    which are all alike don't look certain. bound: low or high, clipped to -100 and 100; NULL without an answer.
+    The adjusted Wald interval: 3 responses are added, 3/4 of one to promoters and 3/4 to detractors, so that a few
+    equal responses don't look certain. bound: low or high, clipped to -100 and 100; NULL without responses.
     Agresti, A. & Min, Y. (2005), Simple improved confidence intervals for comparing matched proportions;
     the form for NPS: Rocks, B. (2016), Interval estimation for the Net Promoter Score. The American Statistician 70(4).
     1436 promoters and 342 detractors of 2746 give 37.18 to 42.41.
@@ -50,15 +50,15 @@
     end
 {%- endmacro %}
 
-{# promoters, detractors and responses with the 3 answers of the adjusted Wald interval. #}
+{# promoters, detractors and responses, with the 3 responses that the adjusted Wald interval adds. #}
 {% macro with_added_answers(promoters, detractors, responses) -%}
     {{ return(['(' ~ promoters ~ ' + 0.75)', '(' ~ detractors ~ ' + 0.75)', '(' ~ responses ~ ' + 3)']) }}
 {%- endmacro %}
 
 {#
-    Whether an answer is used in its period, before segments are cut: every one, or under nps_responses
-    latest_per_customer the last of each customer (the higher response_id, as text, breaks a tie; every anonymous
-    answer is somebody's last).
+    Whether a response is used in its period, before the split into segments: all are, or with nps_responses
+    latest_per_customer the last of each customer (a tie goes to the higher response_id, as text; all anonymous
+    responses are used).
 #}
 {% macro is_answer_used(customer_key, period, responded_at, response_id) -%}
     {%- if setting('nps_responses') == 'all' -%}

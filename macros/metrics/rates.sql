@@ -4,11 +4,12 @@
 {%- endmacro %}
 
 {#
-    Select: the exchange rate to the reporting currency in force on each day asked for.
-    days: a relation with source_system, currency_code and rate_on, no duplicates. rates: one with source_system,
-    currency_code, rate_date and rate_to_reporting. The latest rate on or before the day is used; the reporting
-    currency is 1, whatever a row says. NULL where there is no rate yet.
-    A range join of days and rates stays small: days are (currency, day) pairs, not orders.
+    Select: one row per row of days, with the exchange rate to the reporting currency in force on that day: the latest
+    rate on or before it. The reporting currency itself is 1, even if rates has a row for it. NULL where there is no
+    rate yet.
+    days: a relation with source_system, currency_code and rate_on, without duplicates. rates: a relation with
+    source_system, currency_code, rate_date and rate_to_reporting.
+    The range join of days and rates stays small: days are (currency, day) pairs, not orders.
 #}
 {% macro rates_in_force(days, rates) -%}
     select
@@ -18,7 +19,7 @@
         cast(
             case
                 when days.currency_code = '{{ setting("reporting_currency") }}' then 1
-                {#- Two rows of one currency and date are a fault that stops; until then they must not double an order. #}
+                {#- The gate stops on two rates for a date; before it, they must not double an order. #}
                 else max(rates.rate_to_reporting)
             end as decimal(18, 10)
         ) as rate_to_reporting
@@ -34,7 +35,7 @@
                 days.source_system = rates.source_system
                 and days.currency_code = rates.currency_code
                 and days.rate_on >= rates.rate_date
-                -- what is no rate is a fault of its own
+                -- the gate reports invalid rates separately
                 and rates.rate_to_reporting is not null
         group by days.source_system, days.currency_code, days.rate_on
     ) as days

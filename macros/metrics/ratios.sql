@@ -1,5 +1,5 @@
 {#-
-    Ratios are unrounded doubles, and NULL where the denominator is 0: undefined is not 0 and not 100.
+    Ratios are unrounded doubles, and NULL where the denominator is 0: undefined is neither 0 nor 100.
 -#}
 
 {# numerator / denominator. #}
@@ -12,13 +12,13 @@
     100 * {{ ratio(numerator, denominator) }}
 {%- endmacro %}
 
-{# The 97.5 % quantile of the standard normal distribution: intervals are 95 %. #}
+{# The 97.5 % quantile of the standard normal distribution, for 95 % intervals. #}
 {% macro z_score() -%}
     1.959964e0
 {%- endmacro %}
 
 {#
-    The Wilson score interval of a proportion, in percent. bound: low or high. NULL where there is no trial.
+    The Wilson score interval of a proportion, in percent. bound: low or high. NULL without trials.
     Wilson, E. B. (1927), Probable inference, the law of succession, and statistical inference. JASA 22, 209-212.
     30 of 40 give 59.81 to 85.81.
 #}
@@ -36,7 +36,7 @@
     end
 {%- endmacro %}
 
-{# The two-sided p-value of a standard normal test statistic, within 0.0000002. #}
+{# The two-sided p-value of a standard normal test statistic, to within 0.0000002. #}
 {% macro two_sided_p_value(z) -%}
     {{ erfc('(abs(' ~ z ~ ') / sqrt(2e0))') }}
 {%- endmacro %}

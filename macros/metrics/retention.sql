@@ -1,5 +1,6 @@
 {#-
-    Customer retention rate and churn rate between two closes: S customers at the start, E at the end, N acquired.
+    Customer retention rate (CRR) and churn rate between two closes, from the customers at the start (S), at the end
+    (E) and acquired in between (N).
 -#}
 
 {# CRR = ((E - N) / S) x 100; NULL where S is 0. #}

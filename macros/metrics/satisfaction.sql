@@ -1,19 +1,19 @@
 {#-
-    Satisfaction and effort: scores on any scale, higher is better.
+    Satisfaction, effort and reviews: scores on any scale, where higher is better.
 -#}
 
-{# Where a score stands on its scale, 0 to 1. #}
+{# A score's position on its scale, from 0 to 1. #}
 {% macro score_share(score, scale_min, scale_max) -%}
     {{ as_double(score ~ ' - ' ~ scale_min) }} / ({{ scale_max }} - {{ scale_min }})
 {%- endmacro %}
 
-{# Whether a score reaches a share of its scale; in exact decimals, so that 3.4 on 2 to 4 does reach 0.7. #}
+{# Whether a score reaches a share of its scale. The decimals are exact, so 3.4 on a scale of 2 to 4 reaches 0.7. #}
 {% macro reaches_share(score, scale_min, scale_max, share) -%}
     {{ score }} - {{ scale_min }}
     >= cast('{{ share }}' as decimal(20, 18)) * cast({{ scale_max }} - {{ scale_min }} as decimal(11, 0))
 {%- endmacro %}
 
-{# Whether an answer is satisfied: csat_satisfied_from names a score for some scales, csat_satisfied_share a share. #}
+{# Whether a response is satisfied: by the scale's score in csat_satisfied_from, else by csat_satisfied_share. #}
 {% macro is_satisfied(score, scale_min, scale_max) -%}
     {%- if setting('csat_satisfied_from') -%}
     case cast({{ scale_min }} as {{ dbt.type_string() }}) || '-' || cast({{ scale_max }} as {{ dbt.type_string() }})
@@ -27,14 +27,15 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Whether an effort answer is easy. #}
+{# Whether a response to an effort survey is easy. #}
 {% macro is_easy(score, scale_min, scale_max) -%}
     {{ reaches_share(score, scale_min, scale_max, setting('ces_easy_share')) }}
 {%- endmacro %}
 
 {#
-    The body of a mart of one survey type: answers counted by period and segment.
-    hits: the count's name; rate: the prefix of the percentage's columns; is_hit: the test of one answer.
+    The body of a mart of one survey type: one row per period and segment, with counts of responses.
+    hits: the column of the count of hits; rate: the prefix of the percentage's columns; is_hit: the condition for one
+    response.
 #}
 {% macro satisfaction_mart(survey_type, hits, rate, is_hit) -%}
 with
@@ -65,7 +66,7 @@ counted as (
         answers.channel,
         count(*) as responses,
         sum(case when {{ is_hit }} then 1 else 0 end) as {{ hits }},
-        -- exact, because a sum of doubles depends on the order in which threads add them
+        -- exact: a sum of doubles depends on the order of the additions
         sum(cast(answers.score_share as decimal(38, 18))) as score_shares
     from answers
     inner join calendar on answers.responded_on = calendar.calendar_on
@@ -111,7 +112,7 @@ select
 from segmented
 {%- endmacro %}
 
-{# Whether a cell has enough answers to be shown. #}
+{# Whether a cell has enough responses to be shown. #}
 {% macro is_reportable(responses) -%}
     {{ responses }} >= {{ setting('minimum_responses') }}
 {%- endmacro %}

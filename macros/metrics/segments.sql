@@ -1,7 +1,7 @@
 {#
-    Select: the measures of a relation summed for the whole (dimension all, segment all) and for each segment of each
-    dimension. The relation has a column of each dimension's name. Every measure here is additive: a row belongs to
-    one segment of a dimension, so the segments of a dimension add up to the whole.
+    Select: one row per key, dimension and segment, with the sums of a relation's measures; the total has dimension all
+    and segment all. The relation has a column for each dimension. Each of its rows belongs to one segment of a
+    dimension, so the segments of a dimension add up to the total.
 #}
 {% macro sum_by_segment(relation, keys, measures, dimensions) -%}
     {%- for dimension in ['all'] + dimensions %}

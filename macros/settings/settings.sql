@@ -1,16 +1,16 @@
 {#-
-    The settings (vars) as the models read them: none is read that was not checked.
+    The settings (vars), which are all checked before a model reads one.
 -#}
 
-{# A setting's value. Raises a compilation error where any setting is wrong. #}
+{# A setting's value. Raises a compilation error where any setting is invalid. #}
 {% macro setting(name) -%}
     {%- do check_settings() -%}
     {{ return(var_as_given(name)) }}
 {%- endmacro %}
 
 {#
-    A var's value. dbt would run a text with braces in it as Jinja, with all that Jinja may do to the database: such a
-    text of --vars is taken as it is.
+    A var's value. dbt would run text with braces as Jinja, which may do anything to the database: such text of --vars
+    is returned unrendered.
 #}
 {% macro var_as_given(name) -%}
     {%- set given = (invocation_args_dict.get('vars') or {}).get(name) -%}
@@ -20,30 +20,30 @@
     {{ return(var(name, none)) }}
 {%- endmacro %}
 
-{# A wrong value in a message: in one line, and not too long. #}
+{# An invalid value, for a message: on one line, and shortened. #}
 {% macro found(value) -%}
     {%- set is_plain = value is string or value is number or value is boolean or value is none -%}
     {%- set text = tojson(value) if is_plain else value | string -%}
     {{ return('; found ' ~ (text if text | length <= 80 else text[:79] ~ '…')) }}
 {%- endmacro %}
 
-{# The enabled sources, in the order in which they are unioned. Setting raw_data means [files]. #}
+{# The enabled sources, in the order of their union. With the setting raw_data, and without files, it is [files]. #}
 {% macro enabled_sources() -%}
     {%- set sources = setting('sources') -%}
     {{ return(['files'] if var_as_given('raw_data') and 'files' not in sources else sources) }}
 {%- endmacro %}
 
-{# The dimensions of the survey marts: those of the other marts, and the survey's own channel. #}
+{# The dimensions of the survey marts: those of the other marts, and the channel of the survey. #}
 {% macro survey_dimensions() -%}
     {{ return(setting('segment_dimensions') + ['channel']) }}
 {%- endmacro %}
 
-{# Every fault in the settings, in one message; raises a compilation error. #}
+{# Raises a compilation error with all invalid settings in one message. #}
 {% macro check_settings() -%}
     {%- set faults = setting_faults() -%}
     {%- if faults -%}
         {%- do exceptions.raise_compiler_error(
-            'Settings (vars) that can not be used:\n  - ' ~ faults | join('\n  - ')
+            'Invalid settings (vars):\n  - ' ~ faults | join('\n  - ')
         ) -%}
     {%- endif -%}
 {%- endmacro %}
@@ -78,14 +78,14 @@
     {%- for name, choices in known['list of'].items() -%}
         {%- set value = given[name] -%}
         {%- if value is string or value is mapping or value is not iterable -%}
-            {%- do faults.append(name ~ ' must be a list, some of ' ~ choices ~ found(value)) -%}
+            {%- do faults.append(name ~ ' must be a list of items from ' ~ choices ~ found(value)) -%}
         {%- else -%}
             {%- set strange = value | map('string') | reject('in', choices) | list -%}
             {%- for item in strange -%}
-                {%- do faults.append(name ~ ' knows ' ~ choices ~ found(item)) -%}
+                {%- do faults.append(name ~ ' may contain only ' ~ choices ~ found(item)) -%}
             {%- endfor -%}
             {%- if not strange and value | unique | list | length < value | length -%}
-                {%- do faults.append(name ~ ' names something twice: ' ~ value) -%}
+                {%- do faults.append(name ~ ' has duplicates: ' ~ value) -%}
             {%- endif -%}
         {%- endif -%}
     {%- endfor -%}
@@ -119,13 +119,13 @@
         ) -%}
     {%- endif -%}
     {%- if not given.sources -%}
-        {%- do faults.append('sources names no source') -%}
+        {%- do faults.append('sources is empty') -%}
     {%- endif -%}
     {%- if given.sources is iterable and 'files' in given.sources and not given.raw_data -%}
-        {%- do faults.append('sources has files, but raw_data names no folder') -%}
+        {%- do faults.append('sources has files, but raw_data is not set') -%}
     {%- endif -%}
     {%- if not given.period_grains -%}
-        {%- do faults.append('period_grains names no grain') -%}
+        {%- do faults.append('period_grains is empty') -%}
     {%- endif -%}
     {%- if given.allow_empty_inputs is not boolean -%}
         {%- do faults.append('allow_empty_inputs must be true or false' ~ found(given.allow_empty_inputs)) -%}
@@ -143,7 +143,7 @@
     {%- endif -%}
     {%- if (given.reporting_time_zone | string) not in modules.pytz.all_timezones -%}
         {%- do faults.append(
-            'reporting_time_zone must be an IANA name such as Europe/Helsinki' ~ found(given.reporting_time_zone)
+            'reporting_time_zone must be an IANA time zone such as Europe/Helsinki' ~ found(given.reporting_time_zone)
         ) -%}
     {%- endif -%}
     {%- if given.as_of_date is not none and not is_iso_date(given.as_of_date) -%}
@@ -157,7 +157,7 @@
         {%- for scale, score in given.csat_satisfied_from.items() -%}
             {%- if not is_score_of_scale(scale, score) -%}
                 {%- do faults.append(
-                    "csat_satisfied_from needs scales such as '1-4', each with a score of it"
+                    "csat_satisfied_from must map scales such as '1-4' to scores on them"
                     ~ found({scale: score})
                 ) -%}
             {%- endif -%}
@@ -167,15 +167,15 @@
 {%- endmacro %}
 
 {#
-    Says which names of --vars are no settings, so that a misspelt one is noticed: as a hook at the start of a run, and
-    in an analysis, which has parameters beside them.
+    Logs a warning for each name in --vars that is not a setting, so that a misspelt one is noticed. Called by a hook at
+    the start of a run, and by each analysis with its parameters.
 #}
-{% macro tell_unknown_settings(parameters=[], analysis=none) -%}
+{% macro warn_of_unknown_settings(parameters=[], analysis=none) -%}
     {%- if execute -%}
-        {%- set what = 'no setting of this project' ~ (' and no parameter of ' ~ analysis if analysis else '') -%}
+        {%- set what = 'not a setting of this project' ~ (' or a parameter of ' ~ analysis if analysis else '') -%}
         {%- set known = settings() + parameters | list -%}
         {%- for name in (invocation_args_dict.get('vars') or {}) if name not in known -%}
-            {%- do log('WARNING: ' ~ name ~ ' is ' ~ what ~ ', and changes nothing.', info=true) -%}
+            {%- do log('WARNING: ' ~ name ~ ' is ' ~ what ~ ', and is ignored.', info=true) -%}
         {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}
@@ -196,7 +196,7 @@
     {{ return(value is integer and value is not boolean and least <= value <= most) }}
 {%- endmacro %}
 
-{# Whether `scale` is written as the models write it (1-4, -2-2) and `score` stands on it. #}
+{# Whether `scale` has the form min-max, as in 1-4 or -2-2, and `score` is on it. #}
 {% macro is_score_of_scale(scale, score) -%}
     {%- set parts = modules.re.fullmatch('(0|-?[1-9][0-9]{0,8})-(0|-?[1-9][0-9]{0,8})', scale | string) -%}
     {%- if not parts or score is boolean or score is not number -%}

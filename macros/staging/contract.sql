@@ -1,10 +1,10 @@
 {#-
-    The input contract as SQL reads it: models/raw/_raw__contract.yml, which dbt keeps in its graph.
+    The input contract for SQL: models/raw/_raw__contract.yml, which dbt has in its graph.
 -#}
 
 {#
-    The entities of the contract; an input is called raw_<entity>. They stand here because dbt renders refs before it
-    has a graph.
+    The entities of the contract; an input is called raw_<entity>. They are repeated here because dbt renders refs
+    before it has a graph.
 #}
 {% macro entities() -%}
     {{ return(['customers', 'orders', 'surveys', 'exchange_rates', 'subscriptions']) }}
@@ -19,7 +19,7 @@
     {{ return(inputs) }}
 {%- endmacro %}
 
-{# What the contract says of an input; nothing while dbt parses, and in unit tests, for which it keeps no graph. #}
+{# The contract of an input; without columns while dbt parses, and in unit tests, where there is no graph. #}
 {% macro contract(entity) -%}
     {{ return((graph.sources or {}).get('source.customer_loyalty.tables.raw_' ~ entity, {'columns': {}, 'config': {'meta': {}}})) }}
 {%- endmacro %}
@@ -29,7 +29,7 @@
     {{ return(contract(entity).columns | list) }}
 {%- endmacro %}
 
-{# The columns of an input that the contract marks: key (they name a row, within its source system), personal. #}
+{# The columns of an input with a mark in the contract: key (together unique within a source system) or personal. #}
 {% macro columns_with(entity, mark) -%}
     {%- set marked = [] -%}
     {%- for name, column in contract(entity).columns.items() if column.config.meta.get(mark) -%}
@@ -38,7 +38,7 @@
     {{ return(marked) }}
 {%- endmacro %}
 
-{# Whether an input must be there. #}
+{# Whether an input is required. #}
 {% macro is_required_input(entity) -%}
     {{ return(contract(entity).config.meta.get('required', false)) }}
 {%- endmacro %}

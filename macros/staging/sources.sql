@@ -1,12 +1,13 @@
 {#-
-    The sources of raw rows, and what every staged input does alike: union the enabled ones, trim, cast, and keep what
-    can't be cast.
+    The sources of raw rows, and what all staged models have in common: they union the enabled sources, trim, cast, and
+    keep the text that can't be cast.
 -#}
 
 {#
-    Every source that the setting `sources` may name. A real system also names the entities for which it has a model
-    models/staging/<system>/stg_<system>__<entity>.sql, with the contract's columns as text, _source_file and
-    _source_row; the three others deliver the contract's columns themselves.
+    Every source that the setting `sources` may name, with its entities. The three here deliver the contract's columns
+    themselves. Any other system needs, for each of its entities, a model
+    models/staging/<system>/stg_<system>__<entity>.sql with the contract's columns as text, _source_file and
+    _source_row.
 #}
 {% macro source_systems() -%}
     {{ return({
@@ -18,7 +19,7 @@
 
 {# Select: the rows of one entity from all enabled sources, in the contract's columns, as text, with their origin. #}
 {% macro union_sources(entity) -%}
-    {#- Always there, so that no setting changes which nodes a staged model comes after. -#}
+    {#- With any setting, so that the graph is always the same. -#}
     -- depends_on: {{ ref('landed_' ~ entity) }}
     {%- set sources = [] -%}
     {%- for source in enabled_sources() if entity in source_systems()[source] -%}
@@ -31,7 +32,7 @@
         {%- for column in contract_columns(entity) %}
         {{ column }},
         {%- else %}
-        {#- A unit test has no graph to read the contract from, and only one source. #}
+        {#- A unit test has only one source, and no graph to read the contract from. #}
         *
         {%- endfor %}
         {%- if contract_columns(entity) %}
@@ -63,7 +64,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Select: no row, where none of the enabled sources has an entity. #}
+{# Select: no rows, for an entity that none of the enabled sources has. #}
 {% macro no_rows(entity) -%}
     select
         {{ text_literal(none) }} as source_system,
@@ -75,12 +76,12 @@
     where false
 {%- endmacro %}
 
-{# The raw text where it is not a value of its type, else NULL: the gate expects NULLs here. #}
+{# The raw text where it is not a value of its type, else NULL, which the gate expects. #}
 {% macro uncast(text, typed) -%}
     case when {{ typed }} is null then {{ text }} end
 {%- endmacro %}
 
-{# Select: one row per customer id of staged_customers, however often it was delivered. #}
+{# Select: one row per customer id of staged_customers, even if it was delivered more than once. #}
 {% macro known_customers() -%}
     select
         source_system,

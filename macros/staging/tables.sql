@@ -1,12 +1,12 @@
 {#-
-    The source tables: raw inputs as tables of the schema raw_schema, in types of their own.
+    The source tables: raw inputs in tables of the schema raw_schema, with types of their own.
 -#}
 
 {#
     Select: the rows of a table in the columns of the input contract, as text, and their origin: the table's own
-    _source_file and _source_row, which make load writes, or else the table's name and no row number. An optional table
-    that is missing has no rows; the models landed_<entity> have checked everything else. Only a run that builds
-    something looks for the tables.
+    _source_file and _source_row, which make load writes, else the table's name and no row number. An optional table
+    that is missing has no rows; the models landed_<entity> have checked everything else. Only models of dbt build and
+    dbt run look for the tables.
 #}
 {% macro contract_as_text(relation, entity) -%}
     {%- set is_looked_up = execute and flags.WHICH in ['build', 'run'] and model.resource_type == 'model' -%}

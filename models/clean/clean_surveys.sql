@@ -10,7 +10,7 @@ remaining as (
 select
 
     ---------- ids
-    -- an anonymous answer has no customer_id, hence no key
+    -- an anonymous response has no customer_id, hence no key
     {{ customer_key() }} as customer_key,
     source_system,
     response_id,

@@ -2,7 +2,7 @@ from customer_loyalty.dbt_models import judge_staged
 
 
 def model(dbt, session):
-    # These refs order the build; Great Expectations reads the tables by their names.
+    # These refs only order the build: Great Expectations reads the tables by name.
     dbt.ref("staged_customers")
     dbt.ref("staged_orders")
     dbt.ref("staged_surveys")

@@ -62,7 +62,7 @@ customers as (
 
 ),
 
----------- how many a month, against the median of the twelve months before
+---------- rows per month, compared with the median of the twelve months before
 
 monthly as (
 
@@ -105,7 +105,7 @@ days_of_spans as (
 
 ),
 
--- months without any are there too
+-- including months without any
 every_month as (
 
     select
@@ -143,13 +143,13 @@ volumes as (
             and each_one.source_system = earlier.source_system
             and each_one.month_start > earlier.month_start
             and {{ add_months('each_one.month_start', -12) }} <= earlier.month_start
-    -- the last month goes on
+    -- the last month may be incomplete
     where each_one.month_start < each_one.last_month
     group by each_one.input, each_one.source_system, each_one.measure, each_one.month_start
 
 ),
 
----------- shares in a month, against all before
+---------- shares in a month, compared with all months before
 
 flags as (
     {% for measure, input, table, condition in [
@@ -213,13 +213,13 @@ overall_shares as (
         {{ ratio('sum(hits)', 'sum(things)') }} as found,
         sum(things) as things
     from flags
-    -- a column that nobody fills is a choice
+    -- a column that is always empty is left out on purpose
     group by input, source_system, measure
     having sum(hits) < sum(things)
 
 ),
 
----------- a survey's scale that took the place of another
+---------- scales of a survey that replaced another
 
 scales as (
 
@@ -259,7 +259,7 @@ scale_changes as (
 
 ),
 
----------- what an order is worth, by currency
+---------- mean order values, by currency
 
 values_of_months as (
 
@@ -347,7 +347,7 @@ values_beside_others as (
 
 ),
 
----------- a currency's share of its first month
+---------- the share of a new currency in its first month
 
 month_totals as (
 
@@ -399,7 +399,7 @@ new_currencies as (
 
 ),
 
----------- one score among all
+---------- the share of the most frequent score
 
 scores as (
 
@@ -427,7 +427,7 @@ most_given as (
 
 ),
 
----------- days without orders, against the same day of the four weeks before and after
+---------- days without orders, compared with the same weekday in the four weeks before and after
 
 daily as (
 
@@ -478,7 +478,7 @@ offsets as (
     {% endfor %}
 ),
 
--- The day is a column of its own, so that the join finds it instead of trying every day with every other.
+-- beside_on is a column, so that the join is an equality and does not compare every pair of days
 days_beside as (
 
     select
@@ -512,7 +512,7 @@ missing_days as (
 
 ),
 
----------- all of them
+---------- all measures
 
 measured as (
 

@@ -2,8 +2,8 @@
 
 with
 
--- render: it has its rows under --empty too
-judged as (
+-- render: reads the rows even under --empty
+checked as (
 
     select distinct
         input,
@@ -12,7 +12,7 @@ judged as (
 
 ),
 
-came as (
+delivered as (
     {%- for name in contract_inputs() %}
     {{ 'union all' if not loop.first }}
     select
@@ -23,7 +23,7 @@ came as (
 
 ),
 
--- rows can't be left out of raw_exchange_rates
+-- raw_exchange_rates has no quarantine
 left_out as (
     {%- for name in contract_inputs() if name != 'raw_exchange_rates' %}
     {{ 'union all' if not loop.first }}
@@ -55,7 +55,7 @@ reasons as (
 
 ),
 
-reasons_in_words as (
+reason_texts as (
 
     select
         input,
@@ -68,16 +68,16 @@ reasons_in_words as (
 counted as (
 
     select
-        came.input,
-        came.rows_in,
-        reasons_in_words.reasons,
-        judged.staged_by,
+        delivered.input,
+        delivered.rows_in,
+        reason_texts.reasons,
+        checked.staged_by,
         coalesce(left_out.rows_left_out, 0) as rows_left_out,
         coalesce(left_out.rows_quarantined, 0) as rows_quarantined
-    from came
-    inner join judged on came.input = judged.input
-    left join left_out on came.input = left_out.input
-    left join reasons_in_words on came.input = reasons_in_words.input
+    from delivered
+    inner join checked on delivered.input = checked.input
+    left join left_out on delivered.input = left_out.input
+    left join reason_texts on delivered.input = reason_texts.input
 
 ),
 

@@ -37,7 +37,7 @@ order_days as (
 
 ),
 
--- from their first contract on a customer is judged by contracts alone, and signing it never rewrites the past
+-- from the first contract on only contracts count, and signing one does not change the past
 order_stretches as (
 
     select
@@ -68,7 +68,7 @@ contract_stretches as (
 
 ),
 
--- each once: rows that are alike could stand in another order in each of the windows below
+-- without duplicates, whose order could differ between the windows below
 stretches as (
 
     select * from order_stretches
@@ -77,7 +77,7 @@ stretches as (
 
 ),
 
--- a stretch opens a new interval unless an earlier one overlaps or touches it
+-- a stretch starts a new interval unless an earlier one overlaps it or ends the day before
 marked as (
 
     select

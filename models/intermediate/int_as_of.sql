@@ -44,7 +44,7 @@ contract_dates as (
 
 ),
 
--- the one clock beside the gate's: with contracts alone, their latest date that is not in the future
+-- the only other use of the clock than the gate's: with contracts only, their latest date that is not in the future
 as_of as (
 
     select
@@ -77,5 +77,5 @@ select
     first_order.first_order_on
 from as_of
 cross join first_order
--- with nothing to see there is no day to see it from: no row here is no row in any mart
+-- without data there is no as-of date: no row here means no rows in any mart
 where as_of.as_of_date is not null

@@ -1,4 +1,4 @@
-{#- One row per day and grain, from the first day that anything happened to the as-of date. -#}
+{#- One row per day and grain, from the first day with data to the as-of date. -#}
 
 with
 

@@ -26,7 +26,7 @@ select
     subscriptions.rate_at_start,
     calendar_from.period_grain,
     calendar_from.period_number as begins_in,
-    -- an end after the as-of date is not in the calendar: still running
+    -- NULL if it is running: an end after the as-of date is not in the calendar
     calendar_to.period_number as ends_in,
     customers.country,
     customers.language,

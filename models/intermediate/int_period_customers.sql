@@ -18,7 +18,7 @@ calendar as (
 
 ),
 
--- someone arrives in the first period of a stay and is lost in the one after its last
+-- a customer arrives in the first period of a stay, and is lost in the period after its last
 arrivals as (
 
     select
@@ -49,7 +49,7 @@ departures as (
 
 ),
 
--- first activity ever, over before the period closed
+-- the customer's first activity, which ended before the period closed
 passing as (
 
     select
@@ -112,7 +112,7 @@ segmented as (
 
 ),
 
--- every segment with a customer ever active
+-- every segment with a customer who was ever active
 segments as (
 
     select distinct
@@ -132,7 +132,7 @@ first_periods as (
 
 ),
 
--- each period has one day on which it closes
+-- one row per period: each closes on one day
 periods as (
 
     select
@@ -173,7 +173,7 @@ filled as (
 
 ),
 
--- who is there at a close: all that ever arrived less all that were ever lost
+-- customers at a close: all who ever arrived minus all who were ever lost
 closed as (
 
     select

@@ -18,7 +18,7 @@ exchange_rates as (
 
 ),
 
--- the day before a period: at its rates both closes are valued, so that currency moves are never churn
+-- both closes are valued at the rates of the day before the period, so that changes of rates are not churn
 periods as (
 
     select
@@ -59,7 +59,7 @@ rates_in_force as (
 select
     periods.period_grain,
     periods.period_number,
-    -- not the customers' dimension of that name, though the values are the same
+    -- not called source_system, which is a dimension of customers
     rates_in_force.source_system as rate_source,
     rates_in_force.currency_code,
     rates_in_force.rate_to_reporting

@@ -1,7 +1,7 @@
 {#-
-    Active at a period's close means: an activity interval holds that day. Instead of looking at every customer on
-    every close, each interval is turned into the run of closes that it holds, and runs that follow one another
-    directly are one stay: whoever lapses and comes back between two closes was there at both.
+    A customer is active at a period's close if an activity interval contains that day. Instead of testing every
+    customer at every close, each interval becomes the run of closes that it contains. Consecutive runs are one stay: a
+    customer who lapses and returns between two closes is active at both.
 -#}
 
 with
@@ -37,7 +37,7 @@ runs as (
 
 ),
 
--- the period of the first activity ever, also where no close saw it
+-- the period of the first activity, even if it contains no close
 firsts as (
 
     select

@@ -1,6 +1,6 @@
 {#-
-    What is under contract at a period's start is a running sum: contracts that began less those that ended, per
-    currency, valued at the rate of the day before the period. No contract is looked at in every period that it runs.
+    The revenue under contract at a period's start is a running sum per currency: contracts that started minus those
+    that ended, valued at the rate of the day before the period. A contract needs no row for every period that it runs.
 -#}
 
 with
@@ -20,7 +20,7 @@ period_rates as (
 
 ),
 
--- a contract is there at the start of each period after the one it begins in, up to the one it ends in
+-- a contract counts at the start of each period after the one it starts in, up to the one it ends in
 begun_and_ended as (
 
     select
@@ -104,7 +104,7 @@ select
     cast(
         sum(
             case
-                -- before a currency's first rate there is no contract in it
+                -- before a currency's first rate there are no contracts in it
                 when amount_at_start = 0 then 0
                 else {{ in_reporting_currency('amount_at_start', 'rate_to_reporting') }}
             end

@@ -1,4 +1,4 @@
-{#- Only customers with a contract that begins or ends in a period can change in it: they are looked at one by one. -#}
+{#- Revenue can change only for customers with a contract that starts or ends in the period: one row for each. -#}
 
 with
 
@@ -31,7 +31,7 @@ changed_customers as (
 
 ),
 
--- all contracts of these customers, each valued as at the period's start, or as at its own where there was no rate yet
+-- all contracts of these customers, at the rate of the period's start, or of their own start if there was none yet
 valued as (
 
     select

@@ -22,5 +22,5 @@ select
     subscriptions.started_on,
     subscriptions.ended_on
 from subscriptions
--- a contract that starts after the as-of date is not there yet
+-- contracts that start after the as-of date don't count yet
 inner join as_of on subscriptions.started_on <= as_of.as_of_date

@@ -18,7 +18,7 @@ revenue_changes as (
 
 ),
 
--- a cell without contracts has 0 revenue; where nobody ever had one, revenue is undefined
+-- a cell without contracts has 0 revenue; if nobody ever had one, revenue is undefined
 contracts as (
 
     select case when count(*) > 0 then 0 end as no_revenue

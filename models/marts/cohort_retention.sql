@@ -84,7 +84,7 @@ ordering as (
 
 ),
 
--- the months at whose last day (or on the as-of date) an interval holds, as in int_period_stays
+-- the months whose last day (or the as-of date) is in an interval, as in int_period_stays
 runs as (
 
     select

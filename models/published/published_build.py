@@ -2,7 +2,7 @@ from customer_loyalty.dbt_models import publish
 
 
 def model(dbt, session):
-    # Everything that a build makes comes before, and so does every test of it.
+    # The publish comes after everything else in a build, including all tests.
     dbt.ref("retention")
     dbt.ref("churn")
     dbt.ref("nps")

@@ -1,4 +1,4 @@
--- Both marts have the same rows, the same S and the same lost; CRR + churn = 100 wherever S > 0.
+-- Both marts have the same rows, the same S and the same lost customers; CRR + churn = 100 if S > 0.
 with
 
 retention as (

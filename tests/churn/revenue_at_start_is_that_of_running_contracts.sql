@@ -1,5 +1,5 @@
--- What the latest period of each grain starts from, added up anew: the contracts that run on the day before it, each
--- at that day's rate. The mart's amount is a running sum since the first period, so a fault in any period shows here.
+-- Recalculates the revenue at the start of the latest period of each grain: the contracts running on the day before it,
+-- at that day's rate. The mart's amount is a running sum since the first period, so an error in any period shows here.
 with
 
 latest as (

@@ -1,5 +1,5 @@
--- What the marts say of all customers, added up from the one that has a row for each: nothing is lost or counted
--- twice on the way to retention, customer lifetime value and cohorts.
+-- The totals of the mart customers equal those of retention, customer lifetime value and cohorts: no customer is lost
+-- or counted twice.
 with
 
 customers as (
@@ -21,7 +21,7 @@ inputs as (
 
     select count(*) as customers
     from {{ ref('clean_customers') }}
-    -- with nothing to see there is no day to see it from, and no mart has rows
+    -- without data there is no as-of date, and no mart has rows
     where exists (select 1 from {{ ref('int_as_of') }})
 
 ),
@@ -64,7 +64,7 @@ numbered_periods as (
 
 ),
 
--- the least and the greatest of the grains, which are all the same
+-- the minimum and the maximum over the grains, which must all be the same
 closes as (
 
     select
@@ -75,7 +75,7 @@ closes as (
 
 ),
 
--- one row: each number from the mart customers beside the same from elsewhere
+-- one row: each number from the mart customers, and the same from another mart
 joined as (
 
     select
@@ -89,7 +89,7 @@ joined as (
         cohorts.revenue as cohorts_revenue,
         closes.least_active as retention_least_active,
         closes.most_active as retention_most_active,
-        -- a whole number again: a double does not survive the cast to 14 decimals below
+        -- rounded to a whole number: a double would not survive the cast to 14 decimals below
         cast(round(cltv.lifetime_customer_years * 365.25) as bigint) as cltv_active_days
     from customers
     cross join inputs

@@ -1,6 +1,6 @@
 {#-
-    Rows of a model for which one of its identities is false, each with the identity that it breaks. One that is NULL
-    is broken too: where a value may be undefined, the expression says so.
+    Rows of a model for which an identity is not true, with that identity. NULL counts as broken, so an identity of
+    values that may be undefined has to allow it.
 -#}
 {% test holds(model, expressions) %}
 

@@ -1,7 +1,7 @@
 {#-
-    Cells of the whole that the segments of a dimension don't add up to: everybody is in one segment of each. A
-    dimension without a row is a fault too.
-    keys: what tells the cells of the whole apart. measures: counts and sums. survey: whether channel is a dimension.
+    Cells of the total to which the segments of a dimension don't add up, although everybody is in one segment of each.
+    A dimension without rows fails, too.
+    keys: the key columns of the total. measures: counts and sums. survey: whether channel is a dimension.
 -#}
 {% test segments_add_up(model, keys, measures, survey=false) %}
 

@@ -1,5 +1,5 @@
 {#-
-    Rows whose key is not theirs alone, or has a NULL. A key without columns means that the model has one row at most.
+    Rows whose key is not unique, or has a NULL. A key without columns means that the model has at most one row.
     nullable: columns of the key that may be NULL.
 -#}
 {% test unique_key(model, columns, nullable=[]) %}

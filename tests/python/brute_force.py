@@ -202,7 +202,7 @@ def _as_date(value: date | str | None) -> date | None:
 
 
 def _read(raw: dict[str, list[dict]], options: dict) -> World | None:
-    """Read the inputs up to the as-of date; None where no as-of date can be told."""
+    """Read the inputs up to the as-of date; None where there is no as-of date."""
     zone = ZoneInfo(options["reporting_time_zone"])
 
     def local_day(row: dict, column: str) -> date:
@@ -579,7 +579,7 @@ def _survey_mart(
 
 
 def _latest(answers: list[Answer]) -> list[Answer]:
-    """Return the last answer of each customer; every anonymous one stands for itself."""
+    """Return the last answer of each customer; every anonymous one counts."""
     by_customer = defaultdict(list)
     for answer in answers:
         by_customer[answer.customer].append(answer)

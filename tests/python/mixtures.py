@@ -250,7 +250,7 @@ def odd_timestamp(rng: random.Random, moment: datetime) -> str:
     return day + rng.choice("T ") + clock + offset
 
 
-# --- what is no value ------------------------------------------------------------------------
+# --- invalid values ---------------------------------------------------------------------------
 
 NO_VALUES = (
     "NULL",
@@ -269,7 +269,7 @@ NO_VALUES = (
 
 
 def bad_number(rng: random.Random, precision: int, scale: int) -> str:
-    """Draw text that is no plain number of a type."""
+    """Draw text that is not a plain number of a type."""
     n, m = rng.randint(1, 9999), rng.randint(0, 99)
     return rng.choice(
         (
@@ -311,7 +311,7 @@ def bad_day(rng: random.Random) -> str:
 
 
 def bad_timestamp(rng: random.Random) -> str:
-    """Draw text that is no timestamp."""
+    """Draw text that is not a timestamp."""
     day = f"2024-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
     times = (
         *(
@@ -341,7 +341,7 @@ def bad_timestamp(rng: random.Random) -> str:
 
 
 def bad_date(rng: random.Random) -> str:
-    """Draw text that is no date; a timestamp but for midnight is none."""
+    """Draw text that is not a date, such as a timestamp other than midnight."""
     day = f"2024-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
     times = ("12:00", "00:00:01", "00:00Z", "00:00+00:00", "24:00", "00:00:00.000001")
     return rng.choice((bad_day(rng), bad_day(rng), f"{day} {rng.choice(times)}"))

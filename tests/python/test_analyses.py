@@ -550,13 +550,25 @@ def test_without_customers_there_is_no_change_to_explain(project, shop):
     [
         ("reconcile_retention", {"period_start": "2025-11-31"}, "period_start must be a day"),
         ("reconcile_retention", {"period_start": "x' or ''='"}, "period_start must be a day"),
-        ("reconcile_retention", {"period_grain": "week"}, "period_grain knows ['month', 'quarter'"),
-        ("reconcile_retention", {"dimension": "country'"}, "dimension knows ['all', 'country'"),
-        ("reconcile_retention", {"dimension": "channel"}, "dimension knows ['all', 'country'"),
+        (
+            "reconcile_retention",
+            {"period_grain": "week"},
+            "period_grain must be one of ['month', 'quarter'",
+        ),
+        (
+            "reconcile_retention",
+            {"dimension": "country'"},
+            "dimension must be one of ['all', 'country'",
+        ),
+        (
+            "reconcile_retention",
+            {"dimension": "channel"},
+            "dimension must be one of ['all', 'country'",
+        ),
         # What YAML makes of NO, Norway, without quotes.
         ("reconcile_retention", {"segment": False}, "segment must be a text, in quotes"),
         ("compare_nps", {"compared_with": 2025}, "compared_with must be a day"),
-        ("what_moved_nps", {"dimension": ["country"]}, "dimension knows ['country'"),
+        ("what_moved_nps", {"dimension": ["country"]}, "dimension must be one of ['country'"),
         ("gaps_between_orders", {"follow_up_days": "1); drop"}, "follow_up_days must be a whole"),
         ("gaps_between_orders", {"candidate_windows": 30}, "candidate_windows must be a list"),
         ("gaps_between_orders", {"candidate_windows": [30, 0]}, "candidate_windows must be a list"),
@@ -604,8 +616,8 @@ def test_dbt_shows_an_analysis(dbt, demo_build, tmp_path):
     assert run.exit_code == 0, run.output
     assert '"show": []' in run.output
     assert (
-        "WARNING: perod_grain is no setting of this project and no parameter of reconcile_retention"
-        in run.output
+        "WARNING: perod_grain is not a setting of this project or a parameter of"
+        " reconcile_retention, and is ignored." in run.output
     )
     assert "WARNING: segment" not in run.output
 

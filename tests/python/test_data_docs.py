@@ -20,7 +20,7 @@ from customer_loyalty.contract import INPUTS
 from customer_loyalty.engines.duckdb import DuckDBTarget
 from customer_loyalty.gate import check as gate
 from customer_loyalty.gate.page import latest_check, render
-from customer_loyalty.gate.results import LEDGER, RESULT_COLUMNS, Result
+from customer_loyalty.gate.results import LEDGER, RESULT_COLUMNS, Result, closes_gate
 from faults import clean
 from test_gate import write
 
@@ -66,7 +66,7 @@ class Page(HTMLParser):
         assert tag == self.open.pop()
 
     def handle_data(self, data):
-        # To every element that it stands in, the latest of its kind.
+        # To every open element, the latest of its kind.
         for tag in set(self.open):
             self.texts[tag][-1] += data
 
@@ -114,6 +114,9 @@ def warehouse(
     """
     path = folder / "loyalty.duckdb"
     path.unlink(missing_ok=True)
+    quarantined, followed, most = orders
+    over_limit = {"raw_orders"} if quarantined > most else set()
+    found = [replace(one, closes_gate=closes_gate(one, over_limit)) for one in found]
     with duckdb.connect(str(path)) as con:
         con.execute("create schema quality")
         typed = ", ".join(map(" ".join, RESULT_COLUMNS.items()))
@@ -123,13 +126,13 @@ def warehouse(
             [astuple(result) for result in found],
         )
         con.execute(f"create table {LEDGER} as select distinct input, staged_by from {RESULTS}")
-        quarantined, followed, most = orders
         con.execute(
             f"""
             create table quality.input_summary as
             select input, 4000 as rows_in, broke + followed as rows_left_out,
                 broke as rows_quarantined, followed as rows_followed,
-                4000 - broke - followed as rows_used, {most} as max_rows_quarantined, staged_by
+                4000 - broke - followed as rows_used, {most} as max_rows_quarantined,
+                broke > {most} as is_over_limit, staged_by
             from (
                 select
                     input,
@@ -181,7 +184,7 @@ def test_a_closed_gate_tells_what_is_wrong_where_and_what_to_do(tmp_path):
     # The worst first.
     order = ["customers_not_empty", "order_id_unique", "amount_not_negative", "country_code_is_iso"]
     rows = ["The input as a whole", "2 of 4,000 rows", "3 of 4,000 rows", "1,200 of 4,000 rows"]
-    does = ["Stops the build"] * 2 + ["The rows are left out", "Only told"]
+    does = ["Stops the build"] * 2 + ["The rows are left out", "Warning only"]
     places = ["raw_customers", "raw_orders.order_id", "raw_orders.amount"]
     places.append("raw_customers.country_code")
     assert len(articles) == len(order)
@@ -199,15 +202,20 @@ def test_a_closed_gate_tells_what_is_wrong_where_and_what_to_do(tmp_path):
 def test_an_open_gate_tells_its_warnings(tmp_path):
     found = page(tmp_path, results(country_code_is_iso=COUNTRY))
     assert found.of("h1") == ["The gate is open, with warnings"]
-    assert "1 rule is broken, in raw_customers, and only told" in found.of("header")[0]
+    header = found.of("header")[0]
+    assert "1 rule is broken, in raw_customers. These are only warnings" in header
     [article] = found.of("article")
-    for text in ("Only told", "1,200 of 4,000 rows", COUNTRY["examples"], "Map the code"):
+    for text in ("Warning only", "1,200 of 4,000 rows", COUNTRY["examples"], "Map the code"):
         assert text in article
 
 
 def test_an_open_gate_shows_every_rule_that_was_kept(tmp_path):
     found = page(tmp_path, results())
-    does = {"stop": "Stops the build", "quarantine": "The rows are left out", "warn": "Only told"}
+    does = {
+        "stop": "Stops the build",
+        "quarantine": "The rows are left out",
+        "warn": "Warning only",
+    }
     assert found.of("h1") == ["The gate is open"]
     assert found.of("article") == []
     details = found.of("details")
@@ -224,27 +232,31 @@ def test_rows_that_are_left_out_are_told(tmp_path):
     found = page(tmp_path, results(amount_not_negative=AMOUNT), orders=(3, 1001, 40))
     assert found.of("h1") == ["The gate is open, with warnings"]
     assert "1,004 rows are left out" in found.of("header")[0]
-    for text in ("1,004", "2,996", "The rows are left out", "3 rows break a rule, at most 40 may"):
-        assert text in row_of(found, "raw_orders"), text
-    assert "1,001 rows go with a customer left out" in row_of(found, "raw_orders")
+    row = row_of(found, "raw_orders")
+    for text in ("1,004", "2,996", "The rows are left out"):
+        assert text in row, text
+    assert "3 rows break a rule, at most 40 allowed" in row
+    assert "1,001 rows belong to customers left out" in row
     assert "The rows are left out" in found.of("article")[0]
 
 
 def test_too_many_rows_to_leave_out_close_the_gate(tmp_path):
     found = page(tmp_path, results(amount_not_negative=AMOUNT), orders=(3, 0, 2))
     assert found.of("h1") == ["The gate is closed"]
-    assert (
-        "3 rows of raw_orders break a rule, and at most 2 may be left out (max_quarantined_share)."
-        in (found.of("header")[0])
-    )
+    limit = "at most 2 may be quarantined (max_quarantined_share)."
+    assert f"3 rows of raw_orders break a rule, and {limit}" in found.of("header")[0]
     assert "Stops the build" in found.of("article")[0]
 
 
 @pytest.mark.parametrize(
     ("rule", "found", "told"),
     [
-        ("orders_not_empty", {"success": True}, "By what is left after others were left out"),
-        ("amount_not_negative", AMOUNT, "Also by rows that were not left out"),
+        (
+            "orders_not_empty",
+            {"success": True},
+            "Broken by the remaining rows, after others were left out",
+        ),
+        ("amount_not_negative", AMOUNT, "Also broken by rows that were not left out"),
     ],
 )
 def test_a_rule_broken_by_what_is_left_closes_the_gate(tmp_path, rule, found, told):
@@ -266,7 +278,7 @@ def test_an_input_that_was_staged_anew_is_told(tmp_path, table):
     anew = f"update {table} set staged_by = 'another run' where input = 'raw_orders'"
     found = page(tmp_path, results(), anew)
     assert found.of("h1") == ["The gate is closed"]
-    assert "raw_orders was staged anew after this check." in found.of("header")[0]
+    assert "raw_orders was staged again after this check." in found.of("header")[0]
 
 
 # --- how it is made --------------------------------------------------------------------------
@@ -370,14 +382,14 @@ def refused(path: Path | str, output: Path) -> str:
 
 def test_without_results_one_line_says_why(tmp_path):
     output = tmp_path / "page.html"
-    assert "no such database" in refused(tmp_path / "nothing.duckdb", output)
-    assert "no such database" in refused(tmp_path, output)
+    assert "this database does not exist" in refused(tmp_path / "nothing.duckdb", output)
+    assert "this database does not exist" in refused(tmp_path, output)
     (tmp_path / "text.duckdb").write_text("no database " * 1000)
     assert "can't be read" in refused(tmp_path / "text.duckdb", output)
     duckdb.connect(str(tmp_path / "new.duckdb")).close()
     assert "never checked" in refused(tmp_path / "new.duckdb", output)
     died = warehouse(tmp_path, results(), f"delete from {RESULTS}")
-    assert "the last run ended before it could" in refused(died, output)
+    assert "the last run ended before it checked them" in refused(died, output)
     for change in ("drop table quality.input_summary", f"alter table {RESULTS} drop left_success"):
         older = warehouse(tmp_path, results(), change)
         assert "built by an older version" in refused(older, output)
@@ -395,7 +407,7 @@ def test_a_database_that_somebody_writes_to_is_named(tmp_path):
         encoding="utf-8",
     ) as holder:
         assert holder.stdout.readline() == "open\n"
-        assert "somebody writes to it" in refused(path, tmp_path / "page.html")
+        assert "another process is writing to it" in refused(path, tmp_path / "page.html")
         holder.communicate("\n")
     assert data_docs(path, tmp_path / "new" / "page.html").exit_code == 0
 

@@ -102,7 +102,7 @@ def judged_otherwise(con, said: Verdict) -> list[str]:
     """Each rule's result: kept or not, by how many rows, and which are shown."""
     lines = []
     results = {one["rule"]: one for one in rows_of(con, "from quality.gx_validation_results")}
-    # What is measured of an input is no fault of a row, and only warns.
+    # Rules on distributions are not about rows, and only warn.
     distant = results.keys() - said.rules.keys()
     assert distant == {one["meta"]["rule"] for one in load_suite(MEASURED)["expectations"]}
     assert said.rules.keys() <= results.keys()
@@ -179,7 +179,9 @@ def refused_otherwise(con, refusal: str, said: Verdict) -> list[str]:
             lines.append(f"{told!r} told or not told: {text}")
         elif name in said.too_many and f"{told} rules, " not in text:
             lines.append(f"{told!r} is not told: {text}")
-        elif name in said.too_many and not re.search(rf"{told}[^\n]* {most} may be left out", text):
+        elif name in said.too_many and not re.search(
+            rf"{told}[^\n]* {most} may be quarantined", text
+        ):
             lines.append(f"{name}: the limit of {most} is not told: {text}")
     return lines
 
@@ -322,7 +324,7 @@ def made_of(run: str, number: int) -> Mixture:
 
 
 def judged(project: Project, refusal: str, made: Mixture, figures: Figures) -> None:
-    """Try a mixture, and note what came of it."""
+    """Try a mixture, and note the outcome."""
     try:
         said = verdict(made.raw, made.settings, made.run)
         figures.add(made, said)
@@ -355,7 +357,7 @@ def test_what_is_reported_is_what_was_injected(project, refusal_sql, random_seed
 
 @pytest.mark.long
 def test_for_long(project, refusal_sql, long_run, capsys):
-    """Fresh mixtures until the time is over, then what came of them."""
+    """New mixtures until the time is over, then their outcomes."""
     figures = Figures()
     run, number = long_run.seed, None
     if repeated := re.fullmatch(r"(.+)-(\d+)", run):

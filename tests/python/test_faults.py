@@ -22,7 +22,7 @@ ACTIONS = {
 
 
 def upper_floors(project, settings=None) -> list:
-    """The models from staging to the inputs: what the gate stands between."""
+    """The models from staging to the clean ones, with the gate in between."""
     schemas = ('"staging"', '"quality"', '"clean"')
     return [one for one in project.sql(settings or {}) if one.relation.split(".")[-2] in schemas]
 
@@ -71,7 +71,7 @@ def test_a_cause_is_told_before_what_follows_from_it(project, refusal_sql):
     with open_marts(upper_floors(project), raw, run=RUN) as con:
         [(text,)] = con.execute(refusal_sql).fetchall()
     assert "They are in quality.quarantined_raw_orders." in text
-    follows = "raw_orders  orders_not_empty (stop)  broken by what is left of 39 rows"
+    follows = "raw_orders  orders_not_empty (stop)  broken by the rest of 39 rows"
     assert text.index("raw_orders.status  status_is_known") < text.index(follows)
 
 

@@ -374,7 +374,7 @@ class Refused(NamedTuple):
 
 REFUSED = {
     # The folder
-    "folder not there": Refused("folder_is_there", "is not there", shutil.rmtree),
+    "folder not there": Refused("folder_is_there", "does not exist", shutil.rmtree),
     "folder is a file": Refused(
         "folder_is_there", "is a file", lambda folder: (folder.rmdir(), folder.touch())
     ),
@@ -393,7 +393,7 @@ REFUSED = {
     ),
     "misspelt": Refused(
         "input_name_is_exact",
-        f"raw_exchange_rate.csv is not called {NAME}",
+        f"raw_exchange_rate.csv is not named {NAME}",
         content(RATES, "raw_exchange_rate.csv"),
     ),
     "capitals": Refused(
@@ -401,7 +401,7 @@ REFUSED = {
     ),
     "CSV and Parquet of the same name": Refused(
         "input_is_there_once",
-        f"{NAME}.csv, {NAME}.parquet are all called {NAME}",
+        f"{NAME}.csv, {NAME}.parquet are all named {NAME}",
         files(**{f"{NAME}.csv": RATES, f"{NAME}.parquet": RATES}),
     ),
     "Excel": Refused(
@@ -429,7 +429,7 @@ REFUSED = {
         files(**{f"{NAME}/a.csv": RATES, f"{NAME}/b.parquet": RATES}),
     ),
     # What is no file
-    "link to nowhere": Refused("file_is_a_file", "a link to nowhere", link("nowhere")),
+    "link to nowhere": Refused("file_is_a_file", "is a broken link", link("nowhere")),
     "link to itself": Refused("file_is_a_file", f"{NAME}.csv", link(f"{NAME}.csv")),
     "pipe": Refused("file_is_a_file", "a pipe or a device", a_pipe),
     "device": Refused("file_is_a_file", "a pipe or a device", link("/dev/zero")),
@@ -472,19 +472,19 @@ REFUSED = {
         "file_is_what_its_ending_says", "Excel", content(b"PK\3\4 and more")
     ),
     "gzip called .csv": Refused(
-        "file_is_what_its_ending_says", "compressed", content(b"\x1f\x8b and more")
+        "file_is_what_its_ending_says", "gzip", content(b"\x1f\x8b and more")
     ),
     # The header
-    "no header": Refused("header_is_first_line", "is no header", content(ROW + ROW)),
+    "no header": Refused("header_is_first_line", "is not a header", content(ROW + ROW)),
     "a row with a word that is a column": Refused(
         "header_is_first_line",
-        "is no header",
+        "is not a header",
         content(
             f"00042,2025-01-01,maria@example.com,{PERSONAL},FI,fi,email\n", "raw_customers.csv"
         ),
         "raw_customers",
     ),
-    "a web page": Refused("header_is_first_line", "is no header", content("<html>\n")),
+    "a web page": Refused("header_is_first_line", "is not a header", content("<html>\n")),
     "blank first line": Refused("header_is_first_line", "is blank", content("\n" + RATES)),
     "sep=; of Excel": Refused(
         "header_is_first_line", "sep=", content("sep=;\n" + RATES.replace(",", ";"))
@@ -501,7 +501,7 @@ REFUSED = {
     "bars": Refused("columns_are_separated_by_commas", "bars", content(RATES.replace(",", "|"))),
     "column missing": Refused(
         "header_has_all_columns",
-        "column rate_to_reporting is missing. Found: currency_code, rate_date, …. Add",
+        "missing columns: rate_to_reporting. Found: currency_code, rate_date, …. Add",
         content("currency_code,rate_date,maria@example.com\n"),
     ),
     "column renamed": Refused(
@@ -518,11 +518,11 @@ REFUSED = {
         parquet(damage=rename(b"currency_code", b"Currency_code")),
     ),
     "column twice": Refused(
-        "column_not_twice", "column rate_date is there twice", content("rate_date," + RATES)
+        "column_not_twice", "column rate_date appears twice", content("rate_date," + RATES)
     ),
     "column of Parquet twice": Refused(
         "column_not_twice",
-        "column currency_code is there twice",
+        "column currency_code appears twice",
         parquet(other="'z' as xurrency_code,", damage=rename(b"xurrency_code", b"currency_code")),
     ),
     # Quotes, rows, lines
@@ -586,7 +586,7 @@ REFUSED = {
     # Parquet
     "empty Parquet": Refused("file_not_empty", "is empty", content("", f"{NAME}.parquet")),
     "CSV called .parquet": Refused(
-        "file_is_what_its_ending_says", "is no Parquet file", content(RATES, f"{NAME}.parquet")
+        "file_is_what_its_ending_says", "is not a Parquet file", content(RATES, f"{NAME}.parquet")
     ),
     "Parquet that is cut off": Refused(
         "parquet_is_whole", "cut off or damaged", parquet(damage=lambda data: data[:-20])
@@ -649,7 +649,7 @@ def test_what_is_refused_says_why_and_what_to_do(tmp_path, case):
 
 
 def test_no_home_no_folder():
-    with pytest.raises(FileFault, match="no such user") as fault:
+    with pytest.raises(FileFault, match="the user after ~ does not exist") as fault:
         land_rates(Path("~nobody-is-called-so"))
     assert fault.value.rule == "folder_is_there"
 

@@ -105,7 +105,7 @@ def test_no_text_is_a_setting_unless_it_is_one_of_its_values(project, data):
         )
     }
     vars = text | {name: [text[name]] for name in LISTS}
-    # A longer name is no YAML to dbt.
+    # dbt does not accept a longer name as YAML.
     text["csat_satisfied_from"] = text["csat_satisfied_from"][:1000]
     vars["csat_satisfied_from"] = {text["csat_satisfied_from"]: 1}
     harmless = {"raw_data"}

@@ -206,7 +206,7 @@ def test_demo_build(demo_build):
     raw, found = read_folder(PROJECT / "seeds"), demo_build.marts()
     recomputed = assert_right(found, raw, {"default_source": "demo"})
     for mart in MARTS:
-        # The key is a hash; what stands behind it is compared.
+        # The key is a hash; the ids behind it are compared.
         left_out = found[mart][0].keys() - recomputed[mart][0].keys() - {"customer_key"}
         assert not left_out, f"brute_force.py does not compute {left_out} of {mart}"
 

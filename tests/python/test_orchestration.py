@@ -113,7 +113,7 @@ def test_a_closed_gate_is_told_and_a_retry_says_what_to_run(checkout):
     assert code == 1, output
     assert output.startswith("The gate is closed\n")
     assert "order_id o1 (raw_orders.csv row 2)" in output and "</html>" in output
-    assert "NOT PUBLISHED: the build failed. Mend what failed, then r" + RUN_A_BUILD in output
+    assert "NOT PUBLISHED: the build failed. Fix what failed, then r" + RUN_A_BUILD in output
 
     [query] = [one["sql"] for one in EXAMPLE.finditer(PAGE) if one["working"]]
     with duckdb.connect(str(checkout.home / "warehouse" / "loyalty.duckdb")) as con:
@@ -122,7 +122,9 @@ def test_a_closed_gate_is_told_and_a_retry_says_what_to_run(checkout):
     checkout.deliver(clean(40))
     code, output = checkout.call(*RETRY)
     assert code == 1, output
-    assert "NOT PUBLISHED: the build failed, and dbt retry runs a part of a build" in told(output)
+    assert "NOT PUBLISHED: the build failed, and dbt retry runs only the part of a build" in told(
+        output
+    )
     assert "then r" + RUN_A_BUILD in told(output)
     assert not checkout.published.exists()
 
@@ -195,7 +197,7 @@ def test_a_retry_in_the_process_of_its_build_publishes_nothing(checkout):
     assert code == 0, output
     of_build, of_retry = [line for line in output.splitlines() if "PUBLISHED: " in line]
     assert "NOT PUBLISHED: the build failed. " in of_build
-    assert "NOT PUBLISHED: dbt retry runs a part of a build" in of_retry
+    assert "NOT PUBLISHED: dbt retry runs only the part of a build" in of_retry
     assert "R" + RUN_A_BUILD in of_retry
     assert not checkout.published.exists() or published_orders(checkout) != 42
 
@@ -229,7 +231,7 @@ def test_a_build_waits_for_another_and_exits_with_2_when_it_can_not_begin(checko
     with build:
         output, _ = build.communicate(timeout=60)
     assert build.returncode == 2, output
-    assert "Settings (vars) that can not be used" in output
+    assert "Invalid settings (vars)" in output
 
 
 def test_what_is_no_whole_build_is_no_success(checkout):
@@ -246,7 +248,7 @@ def test_under_make_every_failure_is_2():
     own = {k: v for k, v in environment().items() if not k.startswith("MAKE")}
     make = ["make", "-C", str(PROJECT), "build", "VARS=no JSON"]
     done = subprocess.run(make, env=own, capture_output=True, encoding="utf-8", check=False)
-    assert "VARS is no JSON" in done.stderr
+    assert "VARS is not valid JSON" in done.stderr
     assert "Error 1" in done.stderr and done.returncode == 2
 
 
@@ -290,10 +292,10 @@ def result(database: str | Path) -> dict[str, list[tuple]]:
 def test_floor_by_floor_comes_to_the_marts_of_a_whole_build(by_floor, demo_build):
     _, (too_early, *runs) = by_floor
     assert too_early.exit_code == 1, too_early.output
-    assert "the build failed. Mend what failed, then r" + RUN_A_BUILD in told(too_early.output)
+    assert "the build failed. Fix what failed, then r" + RUN_A_BUILD in told(too_early.output)
     for run in runs:
         assert run.exit_code == 0, run.output
-    assert "NOT PUBLISHED: dbt run runs no tests. R" + RUN_A_BUILD in told(runs[-1].output)
+    assert "NOT PUBLISHED: dbt run does not run tests. R" + RUN_A_BUILD in told(runs[-1].output)
     assert not Path(runs[-1].published).exists()
     assert result(runs[-1].warehouse) == result(demo_build.warehouse)
 
@@ -303,11 +305,11 @@ def test_steps_out_of_order_do_not_get_by_the_gate(by_floor, tmp_path):
     before = result(runs[-1].warehouse)
     files = write(tmp_path / "bad", bad())
 
-    # Staged anew, from other data, and judged in part.
+    # Staged again, from other data, and checked in part.
     for step, refusal in (
         ("path:models/staging", None),
         ("gx_validation_results", None),
-        ("clean_orders", "was staged anew and not checked since. Run dbt build."),
+        ("clean_orders", "was staged again after the last check. Run dbt build."),
         # What is below goes on with the inputs that the gate let by before.
         ("path:models/marts", None),
     ):

@@ -98,14 +98,17 @@ def test_rows_are_left_out(server, tmp_path):
 
 @on_each_engine
 def test_a_gate_that_closes(server, tmp_path):
-    """Every fault of the catalogue at once: each rule is broken by the same rows, told alike."""
+    """All faults of the catalogue at once: the same rows break each rule, with the same text."""
     raw = clean(400)
     write(FAULTS, raw)
     write_csv(tmp_path / "raw", raw)
     chosen = {"raw_data": str(tmp_path / "raw")}
     built = server.build(tmp_path, vars=chosen)
     assert built.exit_code == 1, built.output
-    assert "The gate is closed: nothing below it was built, nothing was published." in built.output
+    assert (
+        "The gate is closed: nothing downstream was built, and nothing was published."
+        in built.output
+    )
     assert "NOT PUBLISHED: the build failed" in built.output
     on_duckdb = run_dbt(tmp_path / "duckdb", "build", vars=chosen)
     assert on_duckdb.exit_code == 1
@@ -132,4 +135,4 @@ def test_dbt_alone_is_told_which_command_to_use(server, tmp_path):
     ended = server.run(tmp_path, "dbt", "build")
     assert ended.exit_code == 1, ended.output
     command = f"make build TARGET={server.target}"
-    assert f"dbt alone can not run the gate on {server.target}: run {command}" in ended.output
+    assert f"dbt alone cannot run the gate on {server.target}: run {command}" in ended.output

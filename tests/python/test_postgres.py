@@ -159,7 +159,9 @@ def test_what_a_view_reads_is_not_taken_from_it(built, publish):
 def test_what_no_publish_made_stays(built, publish):
     rows(built, "drop table marts.published_build")
     before = rows(built, "select * from marts.nps")
-    with pytest.raises(PublishFault, match=r"of what is there .*marts.nps, .*quality.rules"):
+    with pytest.raises(
+        PublishFault, match=r"of tables that no publish created: .*marts.nps, .*quality.rules"
+    ):
         publish(2)
     assert rows(built, "select * from marts.nps") == before
 
@@ -170,7 +172,7 @@ def waits_to_publish(database: Database) -> bool:
 
 
 def test_a_build_that_is_killed_as_it_publishes(built, tmp_path):
-    """And one beside it, which is told to wait."""
+    """And a second one meanwhile, which is refused for now."""
     before = rows(built, "select * from marts.published_build")
     chosen = {"activity_window_days": 30}
     with closing(built.connect()) as other, other.cursor() as cursor:
@@ -183,7 +185,7 @@ def test_a_build_that_is_killed_as_it_publishes(built, tmp_path):
                 time.sleep(0.2)
             second = built.build(tmp_path)
             assert second.exit_code == 75, second.output
-            assert "Another build works in the schemas working_…" in second.output
+            assert "Another build is using the schemas working_…" in second.output
             build.kill()
         # As long as the server has not noticed, it would go on: to a commit that never comes.
         cursor.execute(f"select pg_advisory_unlock(hashtext('{PUBLISHING}'))")

@@ -210,7 +210,7 @@ def test_a_build_that_passes_keeps_personal_data_in_staging(dbt, tmp_path):
     garden.plant("raw_surveys", 20, "response_id", "ZEICHEN@пример.рф", passes=IDS)
     garden.raw["raw_surveys"][18]["language_code"] = "xx"
     garden.plant("raw_subscriptions", 20, "subscription_id", "MARK Virtanen", passes=IDS)
-    # One word may be an id: it is told.
+    # One word may be an id, which is shown.
     garden.plant("raw_customers", 5, "customer_id", "MARK", passes=IDS, is_told=True)
     garden.raw["raw_customers"][3]["country_code"] = "XX"
     garden.raw["raw_surveys"] = [
@@ -273,11 +273,11 @@ def test_a_build_that_is_stopped_keeps_personal_data_in_staging(dbt, tmp_path):
             allowed = {"passes": IDS & {column}, "is_told": is_id and typed == "MARK"}
             garden.plant(name, row, column, typed, **allowed)
             number += 1
-    # Ids that are there twice are told by another query.
+    # Ids that appear twice are shown by another query.
     for name, column in (("raw_customers", "customer_id"), ("raw_orders", "order_id")):
         twice = garden.plant(name, 38, column, "MARK Virtanen", passes=IDS)
         garden.raw[name][37][column] = twice
-    # One word, and yet no id that is told.
+    # One word, but not an id that is shown.
     garden.plant("raw_orders", 30, "order_id", "ZEICHEN", passes=IDS)
     garden.plant("raw_orders", 31, "order_id", "\x1b[31mMARK", passes=IDS)
     for row in (30, 31):

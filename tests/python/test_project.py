@@ -123,14 +123,14 @@ def test_no_floor_is_skipped(project):
 @pytest.mark.parametrize(
     ("vars", "told"),
     [
-        ({"period_grains": ["day"]}, "period_grains knows"),
-        ({"period_grains": []}, "period_grains names no grain"),
+        ({"period_grains": ["day"]}, "period_grains may contain only"),
+        ({"period_grains": []}, "period_grains is empty"),
         ({"sources": None}, "sources must be a list"),
-        ({"segment_dimensions": [["country"]]}, "segment_dimensions knows"),
+        ({"segment_dimensions": [["country"]]}, "segment_dimensions may contain only"),
         ({"raw_data": 2024}, "raw_data must be the path of a folder"),
         ({"segment_dimensions": "country"}, "segment_dimensions must be a list"),
-        ({"sources": ["salesfarce"]}, "sources knows"),
-        ({"sources": ["files"], "raw_data": None}, "raw_data names no folder"),
+        ({"sources": ["salesfarce"]}, "sources may contain only"),
+        ({"sources": ["files"], "raw_data": None}, "raw_data is not set"),
         ({"raw_schema": "shop.raw"}, "raw_schema must be a name"),
         ({"raw_schema": "s" * 64}, "raw_schema must be a name"),
         ({"raw_schema": None}, "raw_schema must be a name"),
@@ -139,10 +139,10 @@ def test_no_floor_is_skipped(project):
         ({"fiscal_year_start_month": 13}, "fiscal_year_start_month must be"),
         ({"csat_satisfied_share": float("nan")}, "csat_satisfied_share must be a number from"),
         ({"csat_satisfied_share": 75}, "csat_satisfied_share must be a number from 0 to 1"),
-        ({"csat_satisfied_from": {"1to4": 3}}, "csat_satisfied_from needs scales"),
-        ({"csat_satisfied_from": {"01-4": 3}}, "csat_satisfied_from needs scales"),
-        ({"csat_satisfied_from": {"4-1": 3}}, "csat_satisfied_from needs scales"),
-        ({"csat_satisfied_from": {"1-4": 5}}, "csat_satisfied_from needs scales"),
+        ({"csat_satisfied_from": {"1to4": 3}}, "csat_satisfied_from must map scales"),
+        ({"csat_satisfied_from": {"01-4": 3}}, "csat_satisfied_from must map scales"),
+        ({"csat_satisfied_from": {"4-1": 3}}, "csat_satisfied_from must map scales"),
+        ({"csat_satisfied_from": {"1-4": 5}}, "csat_satisfied_from must map scales"),
         ({"nps_responses": "first"}, "nps_responses must be"),
         ({"reporting_currency": "EUR'; drop table x; --"}, "reporting_currency must be"),
         ({"reporting_time_zone": "Mars/Olympus"}, "reporting_time_zone must be"),
@@ -177,7 +177,7 @@ def test_vars_are_json_and_folders_are_the_callers(tmp_path):
     with pytest.raises(click.ClickException, match="~nobody99"):
         read_vars("~nobody99/x", "", tmp_path)
     for wrong in ("{reporting_currency: USD}", "[1]"):
-        with pytest.raises(click.ClickException, match="VARS is no JSON"):
+        with pytest.raises(click.ClickException, match="VARS is not valid JSON"):
             read_vars("", wrong, tmp_path)
 
 
@@ -246,7 +246,7 @@ def test_a_wrong_setting_is_told_before_anything_is_read(dbt):
     ):
         run = dbt("build", vars=wrong)
         assert run.exit_code != 0
-        assert "Settings (vars) that can not be used:" in run.output, run.output
+        assert "Invalid settings (vars):" in run.output, run.output
         assert next(iter(wrong)) in run.output
 
 
@@ -254,10 +254,10 @@ def test_a_working_database_that_can_not_be_used_is_told_in_a_line(dbt, tmp_path
     same = tmp_path / "same.duckdb"
     (tmp_path / "no database.duckdb").write_text("no database")
     for warehouse, told in (
-        (same, "name the same file"),
-        (tmp_path / "staging.duckdb", "can't be called staging"),
+        (same, "are the same file"),
+        (tmp_path / "staging.duckdb", "can't be named staging"),
         (tmp_path / "no database.duckdb", "not a valid DuckDB database"),
-        (Path("nowhere") / "x.duckdb", "looked for from the current folder"),
+        (Path("nowhere") / "x.duckdb", "relative to the current folder"),
     ):
         run = dbt("build", warehouse=warehouse, published=same)
         assert run.exit_code != 0
@@ -313,7 +313,7 @@ def test_nothing_is_made_or_tested_after_the_publish(tmp_path):
 
 def test_a_misspelt_setting_is_told(dbt):
     run = dbt("seed", "--select", "countries", vars={"minimum_response": 3})
-    assert "WARNING: minimum_response is no setting" in run.output
+    assert "WARNING: minimum_response is not a setting" in run.output
 
 
 def test_all_settings_have_a_default_and_are_known(project):
@@ -341,7 +341,7 @@ def test_with_nothing_at_all_nothing_is_known(dbt, tmp_path):
         assert con.execute("select as_of_date from marts.published_build").fetchall() == [(None,)]
     told = summarise(DuckDBTarget(None, run.warehouse, run.published))
     assert "There is no complete period yet." in told
-    assert "as of no day: there is no data" in told
+    assert "as of no day, as there is no data" in told
 
 
 def test_a_warning_is_told_and_published(dbt, tmp_path):
@@ -352,7 +352,7 @@ def test_a_warning_is_told_and_published(dbt, tmp_path):
     assert "WARNING: raw_customers.country_code  country_code_is_iso (warn)  1 of " in run.output
     assert "customer_id 006 (raw_customers.csv row 7)" in run.output
     told = summarise(DuckDBTarget(None, run.warehouse, run.published))
-    assert "1 of them warn: country_code_is_iso" in told
+    assert "1 warn: country_code_is_iso" in told
 
 
 def test_dbt_v2_is_refused_and_says_why():

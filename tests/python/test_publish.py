@@ -135,7 +135,7 @@ def test_readers_keep_their_rights_and_their_old_set(warehouse, tmp_path):
     with duckdb.connect(str(target), read_only=True) as reader:
         warehouse.execute("delete from marts.nps")
         put(warehouse, target)
-        # Whoever has the old file open goes on with all of it.
+        # Readers who have the old file open continue with all of it.
         assert reader.execute("select count(*) from marts.nps").fetchall() == [(3,)]
     after = target.stat()
     assert stat.S_IMODE(after.st_mode) == 0o640
@@ -235,11 +235,11 @@ def test_two_builds_publish_one_after_the_other(warehouse, tmp_path):
 
 
 def test_what_would_end_badly_is_refused(warehouse, tmp_path):
-    with pytest.raises(PublishFault, match="name the same file"):
+    with pytest.raises(PublishFault, match="are the same file"):
         put(warehouse, tmp_path / "loyalty.duckdb")
-    with pytest.raises(PublishFault, match="ambiguous"):
+    with pytest.raises(PublishFault, match="conflicts with the schema"):
         put(warehouse, tmp_path / "marts.duckdb")
-    with pytest.raises(PublishFault, match="names a folder"):
+    with pytest.raises(PublishFault, match="LOYALTY_PUBLISHED is a folder"):
         put(warehouse, tmp_path)
     target = tmp_path / "published.duckdb"
     put(warehouse, target)
@@ -436,7 +436,7 @@ def test_a_file_of_somebody_else_is_not_replaced(warehouse, tmp_path):
     ):
         write_something()
         before = target.read_bytes()
-        with pytest.raises(PublishFault, match="is no published database"):
+        with pytest.raises(PublishFault, match="is not a published database"):
             put(warehouse, target)
         assert target.read_bytes() == before
         target.unlink()
@@ -452,7 +452,7 @@ def test_commands_tell_which_builds_there_are_and_go_back(warehouse, tmp_path, m
     command = partial(CliRunner().invoke, cli.main)
     here = ["--relative-to", str(tmp_path)]
     nothing = command(["builds", *here])
-    assert nothing.exit_code == 1 and "nothing was published here yet" in nothing.output
+    assert nothing.exit_code == 1 and "nothing has been published here yet" in nothing.output
     publish_four(warehouse, target, 2)
     listed = command(["builds", *here]).output.splitlines()
     assert [line.split()[0] for line in listed] == [B4, B3, B2]
@@ -486,7 +486,7 @@ def test_only_a_whole_build_publishes(dbt, tmp_path):
     ]
 
     for command, told in (
-        (("run",), "dbt run runs no tests"),
+        (("run",), "dbt run does not run tests"),
         (("build", "--select", "int_as_of+"), "the selection leaves out"),
         (("build", "--exclude", "nps_key_is_unique"), "the selection leaves out"),
         (("build", "--select", "nps"), "the selection leaves out"),
@@ -522,13 +522,13 @@ def test_a_failing_test_of_a_mart_leaves_the_published_file(tmp_path):
     (copy / "tests" / "finds.sql").write_text("select * from {{ ref('customers') }}")
     run = run_dbt(home, "build", vars=folder, project=copy)
     assert run.exit_code == 1
-    assert "NOT PUBLISHED: the build failed. Mend what failed, then run make build" in run.output
+    assert "NOT PUBLISHED: the build failed. Fix what failed, then run make build" in run.output
     retried = run_dbt(home, "retry", project=copy)
     assert retried.exit_code == 1
-    assert "NOT PUBLISHED: the build failed, and dbt retry runs a part" in retried.output
+    assert "NOT PUBLISHED: the build failed, and dbt retry runs only the part" in retried.output
     (copy / "tests" / "finds.sql").write_text("select * from {{ ref('customers') }} where false")
     retried = run_dbt(home, "retry", project=copy)
     assert retried.exit_code == 0, retried.output
-    assert "NOT PUBLISHED: dbt retry runs a part of a build" in retried.output
+    assert "NOT PUBLISHED: dbt retry runs only the part of a build" in retried.output
     assert "Run make build (or dbt build) with the same settings." in retried.output
     assert Path(run.published).read_bytes() == before

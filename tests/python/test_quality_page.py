@@ -1,6 +1,6 @@
-"""docs/quality.md: its tables of rules and faults are those of the gate.
+"""docs/quality.md: its tables of rules and faults match the gate.
 
-``python tests/python/test_quality_page.py`` writes them anew.
+``python tests/python/test_quality_page.py`` regenerates them.
 """
 
 from __future__ import annotations
@@ -26,43 +26,51 @@ TABLE = "<!-- {name} -->\n\n{lines}\n\n<!-- end -->"
 
 
 def faults_of_rows(project, monkeypatch) -> list[str]:
-    """Every fault of a row with the rule that finds it, what is done, and what is told."""
+    """Every rule that finds a fault of a row: its action, its faults, and a row in the message."""
     monkeypatch.setattr(examples, "EXAMPLES", 1000)
     raw, _ = all_at_once()
     with duckdb.connect(":memory:") as con:
         stage(con, project.sql({}), raw)
         results = {one.rule: one for one in gate.validate(DuckDBEngine(con), RUN)}
-    told = {rule: iter(one.examples.split("; ")) for rule, one in results.items() if one.examples}
-    lines = ["| fault | found by | action | message |", "| --- | --- | --- | --- |"]
+    shown = {rule: iter(one.examples.split("; ")) for rule, one in results.items() if one.examples}
+    found: dict[str, list[str]] = {}
+    rows: dict[str, str] = {}
     for fault in FAULTS:
         # In the order in which they were written into the rows.
-        first, *others = [next(told[rule]) for rule in fault.rules]
+        first, *others = [next(shown[rule]) for rule in fault.rules]
         assert all(first.partition(":")[0] in other for other in others)
-        rule = results[fault.rules[0]]
-        lines.append(f"| {fault.name} | `{rule.rule}` | {rule.action} | {rule.says} {first} |")
-    return lines
-
-
-def faults_of_files() -> list[str]:
-    """Every fault of a file with the rule that finds it."""
+        found.setdefault(fault.rules[0], []).append(fault.name)
+        rows.setdefault(fault.rules[0], first)
     return [
-        "| fault | found by | action | what to do |",
+        "| rule | action | faults | the first one in the message |",
         "| --- | --- | --- | --- |",
         *(
-            f"| {name} | `{case.rule}` | stop | {FILE_RULES[case.rule][1]} |"
-            for name, case in REFUSED.items()
+            f"| `{rule}` | {results[rule].action} | {'; '.join(names)} | {rows[rule]} |"
+            for rule, names in found.items()
         ),
     ]
 
 
+def faults_of_files() -> list[str]:
+    """Every rule for files with the faults that it finds."""
+    found: dict[str, list[str]] = {rule: [] for rule in FILE_RULES}
+    for name, case in REFUSED.items():
+        found[case.rule].append(name)
+    return [
+        "| rule | faults |",
+        "| --- | --- |",
+        *(f"| `{rule}` | {'; '.join(names)} |" for rule, names in found.items() if names),
+    ]
+
+
 def no_faults() -> list[str]:
-    """What is odd in a file and read as it is."""
+    """Oddities of files that are not faults."""
     return ["; ".join(READ) + "."]
 
 
 def rules_of(name: str) -> list[str]:
     """The rules of an input."""
-    lines = ["| rule | action | says | what to do |", "| --- | --- | --- | --- |"]
+    lines = ["| rule | action | what it requires | what to do |", "| --- | --- | --- | --- |"]
     for rule in rules.load_suite(name)["expectations"]:
         meta = rule["meta"]
         lines.append(f"| `{meta['rule']}` | {meta['action']} | {meta['says']} | {meta['remedy']} |")
@@ -71,7 +79,7 @@ def rules_of(name: str) -> list[str]:
 
 def rules_of_files() -> list[str]:
     """The rules of files, which all stop."""
-    lines = ["| rule | says | what to do |", "| --- | --- | --- |"]
+    lines = ["| rule | what it requires | what to do |", "| --- | --- | --- |"]
     return lines + [f"| `{rule}` | {says} | {do} |" for rule, (says, do) in FILE_RULES.items()]
 
 

@@ -114,7 +114,7 @@ def test_a_process_id_that_is_somebody_elses_by_now_is_left_alone(tmp_path):
 
 def test_a_state_that_is_not_there_or_not_whole_is_told(tmp_path):
     assert load(tmp_path) is None
-    with pytest.raises(Refusal, match=r"No Spark runs in .*: start it with make spark-up"):
+    with pytest.raises(Refusal, match=r"Spark is not running in .*Start it with make spark-up"):
         running(tmp_path)
     # A start that was killed.
     save(tmp_path, dataclasses.replace(CLUSTER, application=""))
@@ -132,7 +132,7 @@ def test_nothing_is_made_by_an_end_of_nothing(tmp_path):
 
 
 def test_a_start_beside_another_is_told(tmp_path):
-    with spark_cluster._alone(tmp_path), pytest.raises(Refusal, match="right now"):
+    with spark_cluster._locked(tmp_path), pytest.raises(Refusal, match="right now"):
         spark_cluster.up(tmp_path)
 
 
@@ -202,7 +202,7 @@ def test_the_java_that_is_there_is_taken(java, tmp_path, monkeypatch):
     with pytest.raises(Refusal, match=r"none is on the PATH.*make spark-up"):
         find_java()
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "nowhere"))
-    with pytest.raises(Refusal, match="nowhere/bin/java is no Java"):
+    with pytest.raises(Refusal, match="nowhere/bin/java is not Java"):
         find_java()
     on_path = java("path", "1.8")
     assert ask_java(str(tmp_path / "path" / "java")) == (8, on_path)
@@ -431,7 +431,7 @@ class TestCluster:
             ("LOYALTY_SPARK_MASTER_PORT", spark.cluster.master.rpartition(":")[2]),
         ):
             said = other.run("spark-up", **{name: str(port)})
-            assert f"can't have port {port} of 127.0.0.1: Address already in use" in said
+            assert f"can't use port {port} of 127.0.0.1: Address already in use" in said
             assert name in said and "\n" not in said
         # Free when the start began, taken when the Thrift server wants it.
         taken = other.environment["LOYALTY_SPARK_MASTER_PORT"]
@@ -461,8 +461,8 @@ class TestCluster:
         with pytest.raises(Refusal, match="is broken"):
             running(spark.folder)
         said = spark.run("spark-up").splitlines()
-        assert said[0].startswith("Not all of Spark in")
-        assert said[1].startswith(f"{spark.folder / 'strays' / 'half'} was no table")
+        assert said[0].startswith(f"Spark in {spark.folder} is only partly running")
+        assert said[1].startswith(f"{spark.folder / 'strays' / 'half'}: moved here")
         assert said[2].startswith("Spark is up: ") and len(said) == 3
         assert not spark_cluster.processes(cluster.id)
         assert spark.query("select x from whole") == [(1,)]
@@ -475,7 +475,9 @@ class TestCluster:
         said = spark.run("spark-down")
         assert re.fullmatch(r"Spark is down: \d+ processes ended\.", said), said
         assert not spark.processes()
-        assert spark.run("spark-down") == f"Nothing to end: no Spark runs in {spark.folder}."
+        assert (
+            spark.run("spark-down") == f"Nothing to stop: Spark is not running in {spark.folder}."
+        )
         assert (spark.folder / "warehouse" / "kept").is_dir()
 
 

@@ -243,21 +243,21 @@ def test_tables_that_can_not_be_read_are_told_all_at_once(build, dbt, demo_build
     assert run.exit_code == 1
     told = re.findall(r"^ +- (.*)$", run.output, re.MULTILINE)
     assert sorted(set(told)) == [
-        "shop.raw_customers: there is no such table or view. Found in the schema: raw_customer,"
+        "shop.raw_customers: table or view not found. Found in the schema: raw_customer,"
         " raw_exchange_rates, raw_orders, raw_survey, stock. Rename raw_customer to raw_customers."
-        " Create it, or name the schema of your tables with raw_schema.",
-        "shop.raw_orders: column customer_id, amount is missing. Found: extra, refunded_amount,"
+        " Create it, or set raw_schema to the schema of your tables.",
+        "shop.raw_orders: missing columns: customer_id, amount. Found: extra, refunded_amount,"
         " currency_code, status, ordered_at, custmer id, order_id. Rename custmer id to"
-        " customer_id. Add what is missing, empty if you have no values; a view over the table"
+        " customer_id. Add them, empty if you have no values; a view over the table"
         " will do.",
-        "shop.raw_surveys: there is no such table or view. Rename raw_survey to raw_surveys. If"
+        "shop.raw_surveys: table or view not found. Rename raw_survey to raw_surveys. If"
         " that is something else, create shop.raw_surveys, without rows if you have none.",
     ]
     assert "NOT PUBLISHED" in run.output
 
     nowhere = build(lambda con: None, raw_schema="crm")
     assert nowhere.exit_code == 1
-    assert "crm.raw_orders: there is no such table or view. Found in the schema: nothing." in (
+    assert "crm.raw_orders: table or view not found. Found in the schema: nothing." in (
         nowhere.output
     )
 
@@ -301,7 +301,7 @@ def test_a_working_schema_that_sql_would_have_to_quote_is_refused(schema):
     ("target", "setting", "told"),
     [
         ("postgres", "search_path: shop", "profiles.yml sets search_path"),
-        ("spark", "use_ssl: true", "no TLS; profiles.yml says thrift and use_ssl"),
+        ("spark", "use_ssl: true", "without TLS; profiles.yml has thrift and use_ssl"),
     ],
 )
 @pytest.mark.parametrize("command", ["build", "load"])
@@ -352,8 +352,7 @@ def test_postgres_reads_tables_of_types_whatever_its_session_is(database, tmp_pa
     missing = database.build(tmp_path, TABLES)
     assert missing.exit_code == 1
     assert (
-        "shop.raw_orders: there is no such table or view. Found in the schema: orders,"
-        in missing.output
+        "shop.raw_orders: table or view not found. Found in the schema: orders," in missing.output
     )
 
 
@@ -438,24 +437,24 @@ def test_nothing_is_loaded_where_anything_is_refused(database, load, tmp_path):
     (bad / "raw_orders.csv").write_text("order_id;customer_id\n1;2\n")
     (bad / "raw_surveys.csv").rename(bad / "raw_survey.csv")
     code, told = load(bad)
-    assert code == 1 and "raw_survey.csv is not called raw_surveys" in told
+    assert code == 1 and "raw_survey.csv is not named raw_surveys" in told
     assert "[header_is_first_line]" in told and "[input_name_is_exact]" in told
     code, told = load(tmp_path / "nowhere")
-    assert (code, told.count("is not there")) == (1, 1)
+    assert (code, told.count("does not exist")) == (1, 1)
 
     # Tables: one of somebody else, under any kind of name; and one of load that somebody changed.
     rows(database, "create schema other; create table other.raw_orders (mine text)")
     rows(database, "create view other.raw_surveys as select 1 as mine")
     code, told = load(clean(), "--vars", '{"raw_schema": "other"}')
     assert code == 1 and told == (
-        "Error: other.raw_orders, other.raw_surveys: there already, and not made by load, which"
-        " touches its own tables only. Name another schema by raw_schema: make load"
+        "Error: other.raw_orders, other.raw_surveys: already exists and was not created by load,"
+        " which replaces only its own tables. Choose another schema with raw_schema: make load"
         ' VARS=\'{"raw_schema": "other_files"}\'.\n'
     )
     assert rows(database, "select to_regclass('other.raw_customers') as made") == [{"made": None}]
     rows(database, "alter table shop.raw_orders alter column amount type numeric using 1")
     code, told = load(clean(rows=3))
-    assert code == 1 and "shop.raw_orders: made by load, but with other columns now" in told
+    assert code == 1 and "shop.raw_orders: created by load, but the columns were changed" in told
     rows(database, "alter table shop.raw_orders alter column amount type text using '12.5000'")
     for schema in ("marts", "quality", "working_staging"):
         code, told = load(clean(), "--vars", json.dumps({"raw_schema": schema}))

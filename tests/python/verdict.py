@@ -24,7 +24,7 @@ FOLLOWS = "customer_was_quarantined"
 
 
 class Wrong(str):
-    """Text that is no value of its type."""
+    """Text that is not a value of its type."""
 
 
 # --- the types of the contract ---------------------------------------------------------------
@@ -50,7 +50,7 @@ def integer(text: str) -> int | Wrong:
 
 
 def calendar_date(text: str) -> date | Wrong:
-    """Read a date; midnight after it is no loss."""
+    """Read a date; a time of midnight after it is ignored."""
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]00:00(:00(\.0+)?)?)?", text):
         try:
             return date.fromisoformat(text[:10])
@@ -235,7 +235,7 @@ def empty(column: str) -> Callable[[Row], bool]:
 
 
 def wrong(column: str) -> Callable[[Row], bool]:
-    """Return a rule that text breaks which is no value of its type."""
+    """Return a rule that text breaks if it is not a value of its type."""
     return lambda row: isinstance(row[column], Wrong)
 
 
@@ -503,7 +503,7 @@ class Verdict:
 
 
 def verdict(raw: dict[str, list[dict]], settings: dict, run) -> Verdict:
-    """Judge raw inputs. run: a gate.Run, of which only what it knows is read."""
+    """Check raw inputs. run: a gate.Run, only for the settings of the run."""
     inputs = Inputs(raw, settings, run)
     rules, left_out = {}, {}
     for name, rows in inputs.rows.items():
@@ -538,9 +538,9 @@ def verdict(raw: dict[str, list[dict]], settings: dict, run) -> Verdict:
 
 def _judge_what_is_left(found: Verdict, name: str) -> None:
     used = set(found.used(name))
-    # How many rows there were the last time is compared with what came, not with what is left.
+    # The rows of the published build are compared with delivered rows, not with remaining ones.
     whole = whole_rules(name, list(used), found.inputs.run, before=0)
-    # Whoever is there twice among what is left was so before.
+    # Ids that appear twice in the remaining rows did so before.
     times = Counter(map(key, used))
     for rule, one in found.rules.items():
         if one.input != name:

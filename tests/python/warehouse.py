@@ -111,7 +111,7 @@ class Project:
         return [
             Model(node.name, node.relation_name, node.config.materialized, node.compiled_code)
             for node in map(compiled.get, TopologicalSorter(graph).static_order())
-            # An ephemeral model stands in the SQL of others already.
+            # An ephemeral model is already in the SQL of others.
             if node and node.config.materialized != "ephemeral"
         ] + self.remaining_views()
 
@@ -161,7 +161,7 @@ class Project:
     def _dbt(
         self, command: str, *options: str, settings: dict | None = None, told: list | None = None
     ):
-        """Run a command that must succeed, unless what it told is wanted."""
+        """Run a command that must succeed, unless its messages are asked for."""
         # Imported here: it takes a second, which a run of other tests should not pay.
         from dbt.cli.main import dbtRunner
 
@@ -249,7 +249,7 @@ def _run(
     con.execute("create table quality.staged_inputs (input varchar, staged_by varchar)")
     con.executemany("insert into quality.staged_inputs values (?, 'test')", [[x] for x in INPUTS])
     for floor, rest in groupby(sorted(models, key=_floor), key=_floor):
-        # Between the floors stands the gate, which is no SQL.
+        # Between the two is the gate, which is not SQL.
         if floor == 1:
             _find_broken_rows(con, run)
         if floor == 2 and run:
@@ -391,7 +391,7 @@ def dbt_command(
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a command, without the settings of whoever runs the tests."""
+    """Return the environment of a command, without the settings of the user who runs the tests."""
     own = {k: v for k, v in os.environ.items() if k not in _foreign_settings()}
     return own | {"NO_COLOR": "1"}
 
@@ -417,7 +417,7 @@ def _folders(home: Path, project: Path = PROJECT) -> list[str]:
 
 
 def _foreign_settings() -> list[str]:
-    """Name the environment variables of whoever runs the tests that would change a run."""
+    """Name the environment variables of the user who runs the tests that would change a run."""
     return [name for name in os.environ if name.startswith(("DBT_", "LOYALTY_"))]
 
 

@@ -1,4 +1,4 @@
--- Every row that came is in its input or in the quarantine, and the summary says so.
+-- Every delivered row is in its clean model or in the quarantine, as counted in the summary.
 
 with
 

@@ -1,4 +1,4 @@
--- S of a period is E of the one before, and 0 in the first; no period is missing between them.
+-- S of a period is E of the previous one, and 0 in the first; no period in between is missing.
 with
 
 retention as (

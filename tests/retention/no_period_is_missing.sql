@@ -1,5 +1,5 @@
--- Every segment of every dimension has each period of the whole, and the whole runs from the period that holds the
--- first active day to the one that holds the as-of date. That no period lies between two of them is tested with S.
+-- Every segment of every dimension has each period of the total, from the period of the first active day to the period
+-- of the as-of date. The test of S covers that no period in between is missing.
 with
 
 retention as (
@@ -37,7 +37,7 @@ as_of as (
 
 ),
 
--- a segment per grain, whether it has rows or not
+-- one row per segment and grain, even if it has no rows in the mart
 expected as (
 
     {% for grain in setting('period_grains') %}

@@ -1,5 +1,5 @@
--- In each grain the whole holds every answer up to the as-of date once; under nps_responses latest_per_customer an
--- NPS answer may be left out, but none is counted twice.
+-- In each grain the total counts every response up to the as-of date once. With nps_responses latest_per_customer, NPS
+-- responses may be left out, but none is counted twice.
 with
 
 counted as (
