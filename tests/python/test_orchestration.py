@@ -257,6 +257,7 @@ def test_under_make_every_failure_is_2():
 # The folders in the order in which data flows, and the commands that make them.
 FLOORS = (
     ("seed",),
+    ("run", "--select", "path:models/raw"),
     ("run", "--select", "path:models/staging"),
     ("run", "--select", "path:models/gate"),
     ("run", "--select", "path:models/clean"),
@@ -307,6 +308,7 @@ def test_steps_out_of_order_do_not_get_by_the_gate(by_floor, tmp_path):
 
     # Staged again, from other data, and checked in part.
     for step, refusal in (
+        ("path:models/raw", None),
         ("path:models/staging", None),
         ("gx_validation_results", None),
         ("clean_orders", "was staged again after the last check. Run dbt build."),
