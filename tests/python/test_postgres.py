@@ -10,8 +10,14 @@ from threading import Event
 
 import pytest
 
+from customer_loyalty.engine import Publication
 from customer_loyalty.errors import PublishFault
-from customer_loyalty.publish.publication import MARTS, PUBLISHED_ROW, QUALITY, Publication
+from customer_loyalty.publish.publication import (
+    MARTS,
+    PUBLISHED_ROW,
+    QUALITY,
+    published_tables,
+)
 from servers import Database, new_database, rows
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("postgres")]
@@ -54,7 +60,7 @@ def publish(built: Database) -> Callable[..., None]:
                 cursor.execute(f"update working_marts.customers set orders = {number}")
             types = {name: type_ for name, (type_, _) in row.items()}
             engine.create_table(PUBLISHED_ROW, types, [[value for _, value in row.values()]])
-            engine.publish(Publication(row, "schema marts", 0))
+            engine.publish(Publication(row, published_tables(engine), "schema marts", 0))
             if commits:
                 con.commit()
 

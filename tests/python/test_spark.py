@@ -11,8 +11,14 @@ from threading import Event
 
 import pytest
 
+from customer_loyalty.engine import Publication
 from customer_loyalty.errors import PublishFault
-from customer_loyalty.publish.publication import MARTS, PUBLISHED_ROW, QUALITY, Publication
+from customer_loyalty.publish.publication import (
+    MARTS,
+    PUBLISHED_ROW,
+    QUALITY,
+    published_tables,
+)
 from faults import clean
 from servers import Catalog
 from warehouse import write_csv
@@ -48,7 +54,8 @@ def publish(catalog: Catalog) -> Callable[[int], None]:
                 engine.run(f"insert overwrite working_marts.{name} select {number} from range(9)")
             types = {name: type_ for name, (type_, _) in row.items()}
             engine.create_table(PUBLISHED_ROW, types, [[value for _, value in row.values()]])
-            engine.publish(Publication(row, "schema marts", keep=1))
+            tables = published_tables(engine)
+            engine.publish(Publication(row, tables, "schema marts", keep=1))
 
     return run
 
