@@ -176,8 +176,8 @@ def test_vars_are_json_and_folders_are_the_callers(tmp_path):
     assert read_vars("", '{"raw_data": ""}', tmp_path) == {"raw_data": ""}
     with pytest.raises(click.ClickException, match="~nobody99"):
         read_vars("~nobody99/x", "", tmp_path)
-    for wrong in ("{reporting_currency: USD}", "[1]"):
-        with pytest.raises(click.ClickException, match="VARS is not valid JSON"):
+    for wrong, fault in (("{reporting_currency: USD}", "valid JSON"), ("[1]", "a JSON object")):
+        with pytest.raises(click.ClickException, match=f"VARS is not {fault}"):
             read_vars("", wrong, tmp_path)
 
 
