@@ -301,7 +301,7 @@ class Spark:
         elsewhere = self.folder.parent / "elsewhere"
         elsewhere.mkdir(exist_ok=True)
         done = subprocess.run(
-            [sys.executable, "-m", "customer_loyalty", command],
+            [sys.executable, spark_cluster.__file__, command.removeprefix("spark-")],
             cwd=elsewhere,
             env=self.environment | environment,
             stdout=subprocess.PIPE,

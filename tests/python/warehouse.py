@@ -30,7 +30,7 @@ import duckdb
 import pytest
 
 from brute_force import MARTS
-from customer_loyalty.contract import INPUTS, KEYS
+from customer_loyalty.contract import CONTRACT, INPUTS, KEYS
 from customer_loyalty.engines.duckdb import DuckDBEngine
 from customer_loyalty.gate import check as gate
 from customer_loyalty.gate.results import read_staged_results, relation
@@ -122,7 +122,9 @@ class Project:
                 entity = input_.removeprefix("raw_")
                 if input_ in gate.QUARANTINE:
                     relation = self.rendered(f"{{{{ remaining_view('{entity}') }}}}")
-                    rows = f"{{{{ remaining_rows('{entity}', '{key}', is_whole=true) }}}}"
+                    personal = [one.name for one in CONTRACT[input_].columns if one.is_personal]
+                    columns = "staged.*" + (f" exclude ({', '.join(personal)})" if personal else "")
+                    rows = f"{{{{ remaining_rows('{entity}', '{key}', ['{columns}'], true) }}}}"
                     self._remaining.append(
                         Model(f"remaining_{entity}", relation, "view", self.rendered(rows))
                     )
