@@ -171,7 +171,7 @@ MUTATIONS = (
     Mutation(
         "Marts are published before all of them are built and tested",
         "models/published/published_build.py",
-        (('        dbt.ref("customers"),\n', ""),),
+        (('    dbt.ref("customers")\n', ""),),
         "tests/python/test_project.py::test_everything_that_is_tested_comes_before_the_publish",
     ),
     Mutation(
