@@ -22,10 +22,10 @@ from customer_loyalty.contract import RAW_SCHEMA
 from customer_loyalty.engine import Target
 from customer_loyalty.engines.choose import choose_target
 from customer_loyalty.engines.duckdb import WAREHOUSE
-from customer_loyalty.engines.plugin import seconds_to_wait
 from customer_loyalty.errors import InUse, Refusal
 from customer_loyalty.gate.page import latest_check, render
 from customer_loyalty.inputs.files import land_all
+from customer_loyalty.lock import seconds_to_wait
 from customer_loyalty.publish.database_file import PUBLISHED, kept_builds, last_build, roll_back
 from customer_loyalty.publish.summary import summarise
 
@@ -213,9 +213,10 @@ def published_file(relative_to: Path, target_name: str = "") -> Path:
 
     Raises ClickException if the target is not a DuckDB target.
     """
-    if target_name and not find_target(target_name, relative_to).keeps_files:
+    if not find_target(target_name, relative_to).keeps_files:
+        named = target_name or "the default target of profiles.yml"
         raise click.ClickException(
-            f"Earlier builds can be listed and restored only on DuckDB, not on {target_name}."
+            f"Earlier builds can be listed and restored only on DuckDB, not on {named}."
         )
     return Path(os.path.realpath(database("LOYALTY_PUBLISHED", PUBLISHED, relative_to)))
 
@@ -266,13 +267,11 @@ def rollback(build_id: str, target_name: str, relative_to: Path) -> None:
 
     The build that it replaces is kept, so that --build can restore it.
     """
-    target = published_file(relative_to, target_name)
-    try:
-        back, replaced = roll_back(target, build_id or None)
-    except Refusal as error:
-        raise click.ClickException(str(error)) from None
+    with refusals_in_a_line():
+        file = published_file(relative_to, target_name)
+        back, replaced = roll_back(file, build_id or None)
     click.echo(
-        f"ROLLED BACK: {target} is build {back.build_id} of {back.published_at} UTC again."
+        f"ROLLED BACK: {file} is build {back.build_id} of {back.published_at} UTC again."
         + (f" To undo it: make rollback BUILD={replaced}" if replaced else "")
     )
 
@@ -282,12 +281,13 @@ def rollback(build_id: str, target_name: str, relative_to: Path) -> None:
 @relative_to_option
 def builds(target_name: str, relative_to: Path) -> None:
     """List the published build, and the earlier ones that make rollback can restore."""
-    target = published_file(relative_to, target_name)
-    published = last_build(target)
-    listed = [(published["published_at"], published["build_id"], target)] if published else []
-    listed += [(one.published_at, one.build_id, one.path) for one in kept_builds(target)]
+    with refusals_in_a_line():
+        file = published_file(relative_to, target_name)
+    published = last_build(file)
+    listed = [(published["published_at"], published["build_id"], file)] if published else []
+    listed += [(one.published_at, one.build_id, one.path) for one in kept_builds(file)]
     if not listed:
-        raise click.ClickException(f"{target}: nothing has been published here yet.")
+        raise click.ClickException(f"{file}: nothing has been published here yet.")
     for published_at, id_, path in listed:
         click.echo(f"{id_}  {published_at} UTC  {path}")
 

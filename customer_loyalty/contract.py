@@ -13,13 +13,10 @@ FILE = Path(__file__).parent.parent / "models" / "raw" / "_raw__contract.yml"
 
 @dataclass(frozen=True)
 class Column:
-    """A column of an input. type: the type after staging. is_key: whether it is part of the key."""
+    """A column of an input. is_key: whether it is part of the key."""
 
     name: str
-    type: str
-    description: str
     is_key: bool
-    may_be_empty: bool
     is_personal: bool
 
 
@@ -32,10 +29,9 @@ class Input:
     columns: tuple[Column, ...]
 
 
-def _read() -> dict[str, Any]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    [source] = yaml.load(FILE.read_text("utf-8"), loader)["sources"]
-    return source  # type: ignore[no-any-return]
+def load_yaml(text: str) -> Any:
+    """The value of a YAML document, by the fast loader where PyYAML has it."""
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _input(table: dict[str, Any]) -> Input:
@@ -45,17 +41,14 @@ def _input(table: dict[str, Any]) -> Input:
         columns.append(
             Column(
                 name=column["name"],
-                type=column["data_type"],
-                description=column["description"],
                 is_key=meta.get("key", False),
-                may_be_empty=meta.get("may_be_empty", False),
                 is_personal=meta.get("personal", False),
             )
         )
     return Input(table["name"], table["config"]["meta"]["required"], tuple(columns))
 
 
-_SOURCE = _read()
+[_SOURCE] = load_yaml(FILE.read_text("utf-8"))["sources"]
 
 CONTRACT = {table["name"]: _input(table) for table in _SOURCE["tables"]}
 """Every input by its name."""

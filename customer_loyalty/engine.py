@@ -31,8 +31,32 @@ Record = dict[str, Any]
 
 Row = tuple[Any, ...]
 
-Rule = Mapping[str, Any]
-"""A rule of a suite, as ``gate.rules.load_suite`` returns it."""
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of the gate.
+
+    name: unique over all suites. suite: the suite file. input: what it checks. column: the column
+    of the input, None or * for a rule on several or on all. action: stop, quarantine or warn. says,
+    remedy: sentences for people. type, kwargs: the expectation, as Great Expectations names them.
+    measure: which measure of the input a rule on distributions checks. show: further columns to
+    show in examples.
+    """
+
+    name: str
+    suite: str
+    input: str
+    column: str | None
+    action: str
+    says: str
+    remedy: str
+    type: str
+    kwargs: Mapping[str, Any]
+    measure: str | None
+    show: Sequence[str]
+
+    def __str__(self) -> str:
+        return f"{self.suite}: rule {self.name}"
 
 
 @dataclass(frozen=True)
@@ -154,10 +178,6 @@ class Engine(ABC):
     def publish(self, publication: Publication) -> None:
         """Replace what is published, all of it or nothing. Raises PublishFault."""
 
-    @abstractmethod
-    def has_table(self, room: str, name: str) -> bool:
-        """Whether the schema of a folder of models has a table of that name."""
-
     def rows(self, sql: str) -> list[Row]:
         """The rows of a query."""
         return [tuple(record.values()) for record in self.records(sql)]
@@ -173,6 +193,10 @@ class Engine(ABC):
     def table(self, room: str, name: str) -> str:
         """The full name of a table in the schema of a folder of models."""
         return f"{self.schema(room)}.{name}"
+
+    def has_table(self, room: str, name: str) -> bool:
+        """Whether the schema of a folder of models has a table or view of that name."""
+        return name in self.tables(self.schema(room))
 
 
 class Target(ABC):

@@ -1,4 +1,4 @@
-"""A lock between processes that ends with the process that holds it, even after kill -9."""
+"""Waiting for other processes, and a lock that ends with its process, even after kill -9."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
-from customer_loyalty.errors import InUse
+from customer_loyalty.errors import InUse, Refusal
+
+Opened = TypeVar("Opened")
 
 
 @contextmanager
@@ -22,28 +25,42 @@ def locked(path: Path, wait: float, otherwise: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Read access is enough for flock, so several users can share a lock file.
     lock = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
+
+    def acquire() -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InUse(otherwise) from None
+
     try:
-        wait_for(lambda: _acquire(lock), wait, otherwise)
+        wait_for(acquire, wait)
         yield
     finally:
         os.close(lock)
 
 
-def wait_for(attempt: Callable[[], bool], wait: float, otherwise: str) -> None:
-    """Repeat an attempt until it succeeds, for ``wait`` seconds at most.
+def wait_for(attempt: Callable[[], Opened], wait: float) -> Opened:
+    """Repeat an attempt that raises InUse, for ``wait`` seconds at most, and return what it opens.
 
-    Raises InUse with the message ``otherwise``.
+    Raises InUse after that.
     """
     until = time.monotonic() + wait
-    while not attempt():
-        if time.monotonic() >= until:
-            raise InUse(otherwise)
+    while True:
+        try:
+            return attempt()
+        except InUse:
+            if time.monotonic() >= until:
+                raise
         time.sleep(0.1)
 
 
-def _acquire(lock: int) -> bool:
+def seconds_to_wait() -> float:
+    """Seconds to wait for the working database, from LOYALTY_WAIT. Raises Refusal."""
+    given = os.environ.get("LOYALTY_WAIT") or "0"
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        seconds = float(given)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < float("inf"):
+        raise Refusal(f"LOYALTY_WAIT must be a number of seconds, 0 or more; found {given}")
+    return seconds

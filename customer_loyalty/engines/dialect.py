@@ -1,9 +1,10 @@
-"""A SQLAlchemy dialect for a DuckDB connection that is already open.
+"""SQLAlchemy dialects for a connection of DuckDB or PostgreSQL that is already open.
+
+They never commit and never close, because the connection and its transaction belong to dbt.
 
 Great Expectations has no DuckDB backend, and reads results after it has returned the connection,
-which DuckDB's own SQLAlchemy driver does not allow. This dialect has only what the checks need:
-statements, a cursor that holds all of its rows, and the columns of a table. It never commits and
-never closes, because the connection and its transaction belong to dbt.
+which DuckDB's own SQLAlchemy driver does not allow. The dialect for DuckDB has only what the checks
+need: statements, a cursor that holds all of its rows, and the columns of a table.
 """
 
 from __future__ import annotations
@@ -17,25 +18,53 @@ from typing import Any
 import duckdb
 from sqlalchemy import types
 from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine.default import DefaultDialect
 
 from customer_loyalty.engine import Row
 
-NAME = "openduckdb"
-URL = f"{NAME}://"
+DUCKDB = "openduckdb"
+POSTGRES = "postgresql+open"
 
-_connection: ContextVar[Any] = ContextVar("open DuckDB connection")
-registry.register(NAME, __name__, "OpenDuckDBDialect")
+_connection: ContextVar[Any] = ContextVar("dbt's open connection")
 
 
 @contextmanager
-def open_connection(connection: Any) -> Iterator[str]:
-    """While it lasts, engines made for the URL that it yields run on ``connection``."""
+def open_connection(dialect: str, connection: Any) -> Iterator[str]:
+    """While it lasts, engines made for the URL that it yields run on ``connection``.
+
+    dialect: DUCKDB or POSTGRES.
+    """
     token = _connection.set(connection)
     try:
-        yield URL
+        yield f"{dialect}://"
     finally:
         _connection.reset(token)
+
+
+class _Lent:
+    """A DBAPI connection that belongs to dbt: commit, rollback and close do nothing."""
+
+    def __init__(self) -> None:
+        self._connection = _connection.get()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def commit(self) -> None: ...
+
+    def rollback(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class OpenPostgresDialect(PGDialect_psycopg2):
+    """SQLAlchemy's own for psycopg2."""
+
+    supports_statement_cache = True
+
+    def connect(self, *_args: Any, **_kwargs: Any) -> _Lent:
+        return _Lent()
 
 
 class _Cursor:
@@ -69,27 +98,15 @@ class _Cursor:
         self._rows = []
 
 
-class _Connection:
-    """A DBAPI connection that belongs to dbt: commit, rollback and close do nothing."""
-
-    def __init__(self) -> None:
-        self._connection = _connection.get()
-
+class _LentDuckDB(_Lent):
     def cursor(self) -> _Cursor:
         return _Cursor(self._connection)
-
-    def commit(self) -> None: ...
-
-    def rollback(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class OpenDuckDBDialect(DefaultDialect):
     """Standard SQL as SQLAlchemy writes it, with DuckDB's catalog."""
 
-    name = NAME
-    driver = NAME
+    name = driver = DUCKDB
     supports_statement_cache = True
     supports_native_boolean = True
     supports_native_decimal = True
@@ -100,7 +117,7 @@ class OpenDuckDBDialect(DefaultDialect):
         return SimpleNamespace(
             Error=duckdb.Error,
             paramstyle="qmark",
-            connect=lambda *_args, **_kwargs: _Connection(),
+            connect=lambda *_args, **_kwargs: _LentDuckDB(),
         )
 
     def initialize(self, connection: Any) -> None:
@@ -159,3 +176,6 @@ _TYPES = {
     "DATE": types.Date,
     "TIMESTAMP": types.DateTime,
 }
+
+registry.register(DUCKDB, __name__, OpenDuckDBDialect.__name__)
+registry.register(POSTGRES.replace("+", "."), __name__, OpenPostgresDialect.__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from customer_loyalty.engine import Engine, Judge, Publication, Record, Target
-from customer_loyalty.engines.plugin import open_when_free
-from customer_loyalty.errors import Refusal
+from customer_loyalty.errors import InUse, Refusal
 from customer_loyalty.inputs import files
+from customer_loyalty.lock import wait_for
 from customer_loyalty.publish import database_file
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 WAREHOUSE = "warehouse/loyalty.duckdb"
 """The working database, unless LOYALTY_WAREHOUSE names another one."""
+
+# DuckDB's message on a file that another process has open, with that process.
+LOCKED = re.compile(r"Could not set lock on file(?:.*held in (\S+).*\(PID (\d+)\))?", re.DOTALL)
 
 
 class DuckDBEngine(Engine):
@@ -52,10 +56,6 @@ class DuckDBEngine(Engine):
     def model_from(self, name: str) -> DuckDBPyRelation:
         return self.con.query(f"select * from {name}")
 
-    def has_table(self, room: str, name: str) -> bool:
-        found = f"from duckdb_tables() where schema_name = '{room}' and table_name = '{name}'"
-        return bool(self.rows(found))
-
     def tables(self, schema: str) -> list[str]:
         found = self.rows(
             "select table_name from information_schema.tables"
@@ -76,11 +76,11 @@ class DuckDBEngine(Engine):
         return files.land(self.con, raw_data, name)
 
     def judges(self) -> AbstractContextManager[Callable[[str], Judge]]:
-        # Importing SQLAlchemy takes half a second, so it is done only where tables are checked.
-        from customer_loyalty.engines.dialect import open_connection
+        # Importing Great Expectations takes seconds, so it is done only where tables are checked.
+        from customer_loyalty.engines.dialect import DUCKDB, open_connection
         from customer_loyalty.gate.judge import sql_judges
 
-        return sql_judges(open_connection(self.con))
+        return sql_judges(open_connection(DUCKDB, self.con))
 
     def interrupt(self) -> None:
         self.con.interrupt()
@@ -144,7 +144,7 @@ class DuckDBTarget(Target):
             con = duckdb.connect(self.warehouse, read_only=True)
         except duckdb.Error as error:
             why = f"can't be read: {str(error).splitlines()[0]}"
-            if "Could not set lock" in str(error):
+            if LOCKED.search(str(error)):
                 why = "another process is writing to it, perhaps a build. Try again later."
             raise Refusal(f"{self.warehouse}: {why}") from None
         with con:
@@ -155,3 +155,31 @@ class DuckDBTarget(Target):
 
     def query_command(self, sql: str) -> str:
         return f'.venv/bin/customer-loyalty query "{sql}"'
+
+
+def open_when_free(path: str, config: dict[str, Any], wait: float) -> DuckDBPyConnection:
+    """Open a database for writing as soon as no other process has it open.
+
+    wait: seconds to wait at most. Raises InUse after that, and Refusal if it can't be opened at
+    all.
+    """
+
+    def connect() -> DuckDBPyConnection:
+        try:
+            return duckdb.connect(path, config=config)
+        except duckdb.Error as error:
+            locked = LOCKED.search(str(error))
+            if not locked:
+                raise Refusal(
+                    f"The working database can't be opened. {error}\n"
+                    "Choose another file with LOYALTY_WAREHOUSE."
+                ) from None
+            program, pid = locked.groups()
+            who = f"process {pid} ({Path(program).name})" if pid else "another process"
+            raise InUse(
+                f"{path} is in use: {who} has it open, perhaps another build or a query. Try"
+                " again when it is closed, wait for it with make build WAIT=60"
+                " (LOYALTY_WAIT=60 dbt build), or choose another file with LOYALTY_WAREHOUSE."
+            ) from None
+
+    return wait_for(connect, wait)

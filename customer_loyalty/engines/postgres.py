@@ -10,14 +10,11 @@ import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import psycopg2
 from psycopg2.extras import execute_values
-from sqlalchemy.dialects import registry
-from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.engine import PUBLISHED_SCHEMAS, Engine, Judge, Publication, Record, Target
@@ -30,7 +27,7 @@ from customer_loyalty.engines.servers import (
     landed_columns,
     run_models_with,
 )
-from customer_loyalty.errors import PublishFault, Refusal
+from customer_loyalty.errors import InUse, PublishFault, Refusal
 from customer_loyalty.inputs.files import land
 from customer_loyalty.lock import wait_for
 
@@ -42,9 +39,6 @@ LOADED = "Made by customer-loyalty load, which replaces its rows."
 
 LOAD = "customer_loyalty load"
 """The server's lock, exclusive for a load and shared by builds, which so read one load only."""
-
-_connection: ContextVar[Any] = ContextVar("open PostgreSQL connection")
-registry.register("postgresql.open", __name__, "OpenPostgresDialect")
 
 
 class PostgresEngine(Engine):
@@ -105,13 +99,12 @@ class PostgresEngine(Engine):
             copy_rows(self.con, land(con, raw_data, name), "landed")
         self.model_from("landed")
 
-    def has_table(self, room: str, name: str) -> bool:
-        return bool(self.value(f"select to_regclass('{self.table(room, name)}') is not null"))
-
     def judges(self) -> AbstractContextManager[Callable[[str], Judge]]:
+        # Importing Great Expectations takes seconds, so it is done only where tables are checked.
+        from customer_loyalty.engines.dialect import POSTGRES, open_connection
         from customer_loyalty.gate.judge import sql_judges
 
-        return sql_judges(_open(self.con))
+        return sql_judges(open_connection(POSTGRES, self.con))
 
     def interrupt(self) -> None:
         self.con.cancel()
@@ -309,9 +302,14 @@ class PostgresTarget(Target):
 def _lock(engine: PostgresEngine, attempt: str, wait: float, otherwise: str) -> None:
     """Take a lock of the server. attempt: an SQL call that returns whether it got the lock.
 
-    wait, otherwise: see wait_for. Raises InUse.
+    wait: seconds to wait at most. Raises InUse with the message ``otherwise`` after that.
     """
-    wait_for(lambda: engine.value(f"select {attempt}"), wait, otherwise)
+
+    def take() -> None:
+        if not engine.value(f"select {attempt}"):
+            raise InUse(otherwise)
+
+    wait_for(take, wait)
 
 
 def _make_tables(engine: PostgresEngine, schema: str) -> None:
@@ -365,44 +363,3 @@ def run_python_models_here() -> None:
     from dbt.adapters.postgres import PostgresAdapter
 
     run_models_with(PostgresAdapter, PostgresEngine)
-
-
-# --- Great Expectations on that connection ----------------------------------------------------
-
-
-@contextmanager
-def _open(connection: Any) -> Iterator[str]:
-    """While it lasts, engines made for the URL that it yields run on ``connection``."""
-    token = _connection.set(connection)
-    try:
-        yield "postgresql+open://"
-    finally:
-        _connection.reset(token)
-
-
-class _Lent:
-    """A DBAPI connection that only lends: commit, rollback and close are the owner's."""
-
-    def __init__(self) -> None:
-        self._connection = _connection.get()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-    def commit(self) -> None: ...
-
-    def rollback(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class OpenPostgresDialect(PGDialect_psycopg2):
-    """SQLAlchemy's own for psycopg2, on a connection that is open already."""
-
-    supports_statement_cache = True
-
-    def connect(self, *_args: Any, **_kwargs: Any) -> _Lent:
-        return _Lent()
-
-    def on_connect(self) -> None:
-        """Leave the connection as dbt wants it."""

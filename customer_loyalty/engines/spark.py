@@ -13,8 +13,8 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from datetime import UTC, date, datetime
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import date, datetime
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -23,7 +23,9 @@ from urllib.parse import unquote
 
 import duckdb
 import pyhive.exc
+from pyhive import hive
 from thrift.Thrift import TException
+from thrift.transport.TTransport import TTransportException
 
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.engine import (
@@ -33,7 +35,6 @@ from customer_loyalty.engine import (
     Publication,
     Record,
     Row,
-    Rule,
     Target,
 )
 from customer_loyalty.engines.servers import (
@@ -47,7 +48,6 @@ from customer_loyalty.engines.servers import (
     run_models_with,
 )
 from customer_loyalty.errors import PublishFault, Refusal
-from customer_loyalty.gate.judge import ExpectationsJudge, new_context
 from customer_loyalty.inputs.files import land
 from customer_loyalty.lock import locked
 
@@ -84,11 +84,7 @@ class Checks:
             builder = builder.master(master)
         elif (given := self.folder / SPARK_CLIENT).exists():
             os.environ.update(json.loads(given.read_text("utf-8")))
-        session = (
-            builder.config("spark.ui.enabled", "false")
-            .config("spark.sql.session.timeZone", "UTC")
-            .getOrCreate()
-        )
+        session = builder.config("spark.ui.enabled", "false").config(map=SESSION).getOrCreate()
         session.sparkContext.setLogLevel("ERROR")
         return session
 
@@ -180,14 +176,10 @@ class SparkEngine(Engine):
             self.copy_rows(land(con, raw_data, name), f"landed_{name}")
         self.model_from(f"landed_{name}")
 
-    def has_table(self, room: str, name: str) -> bool:
-        schema = self.schema(room)
-        return bool(
-            self.rows(f"show schemas like '{schema}'")
-            and self.rows(f"show tables in {schema} like '{name}'")
-        )
-
     def judges(self) -> AbstractContextManager[Callable[[str], Judge]]:
+        # Importing Great Expectations takes seconds, so it is done only where tables are checked.
+        from customer_loyalty.engines.spark_judge import spark_judges
+
         return spark_judges(self)
 
     def interrupt(self) -> None:
@@ -350,86 +342,6 @@ def server_message(error: Exception) -> str:
     return text.partition("\n\tat ")[0].strip()
 
 
-# --- the gate ---------------------------------------------------------------------------------
-
-
-@contextmanager
-def spark_judges(engine: SparkEngine) -> Iterator[Callable[[str], Judge]]:
-    """See ``judge.sql_judges``."""
-    # Start it first: without a session, Great Expectations would start its own.
-    _ = engine.checks.session
-    context = new_context()
-    source = context.data_sources.add_spark("gate", persist=False, force_reuse_spark_context=True)
-
-    def judge_of(relation: str) -> Judge:
-        options = {"dataframe": frames.enter_context(engine.frame(relation))}
-        asset = source.add_dataframe_asset(relation)
-        batch = asset.add_batch_definition_whole_dataframe("whole").get_batch(options)
-        request = asset.build_batch_request(options)
-        return SparkJudge(engine, batch, context.get_validator(batch_request=request))
-
-    with ExitStack() as frames:
-        yield judge_of
-
-
-class SparkJudge(ExpectationsJudge):
-    """One DataFrame under test by Great Expectations."""
-
-    def __init__(self, engine: SparkEngine, batch: Any, validator: Any) -> None:
-        super().__init__(batch, validator)
-        self._engine = engine
-
-    def first_rows_that_break(
-        self,
-        rule: Rule,
-        parameters: Mapping[str, Any],
-        columns: Sequence[str],
-        order_by: Sequence[str],
-        limit: int,
-    ) -> list[Row]:
-        from pyspark.sql.functions import expr
-
-        rows = self._rows_that_break(rule, parameters).orderBy(
-            *(expr(column).asc_nulls_last() for column in order_by)
-        )
-        return [tuple(map(_in_utc, row)) for row in rows.select(*columns).limit(limit).collect()]
-
-    def keep_rows_that_break(
-        self,
-        rule: Rule,
-        parameters: Mapping[str, Any],
-        table: str,
-        columns: Mapping[str, str],
-        constants: Mapping[str, str | None],
-    ) -> None:
-        from pyspark.sql.functions import col, lit
-
-        rows = self._rows_that_break(rule, parameters).select(
-            *(col(column).alias(name) for name, column in columns.items()),
-            *(lit(value).cast("string").alias(name) for name, value in constants.items()),
-        )
-        self._engine.add_rows(table, rows)
-
-    def _rows_that_break(self, rule: Rule, parameters: Mapping[str, Any]) -> DataFrame:
-        from pyspark.sql.functions import col
-
-        _, rows, condition = self._broken(rule, parameters)
-        # As a column, because a condition may be on other rows, too.
-        return rows.withColumn("_is_broken", condition).where(col("_is_broken")).drop("_is_broken")
-
-    def _expectation(self, rule: Rule, parameters: Mapping[str, Any]) -> Any:
-        # A time without a zone would be in this machine's zone.
-        aware = {
-            name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
-            for name, value in parameters.items()
-        }
-        return super()._expectation(rule, aware)
-
-
-def _in_utc(value: Any) -> Any:
-    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
-
-
 # --- the build --------------------------------------------------------------------------------
 
 
@@ -525,9 +437,6 @@ class SparkTarget(Target):
 
     @contextmanager
     def _connected(self) -> Iterator[SparkEngine]:
-        from pyhive import hive
-        from thrift.transport.TTransport import TTransportException
-
         to = self.credentials
         if to.method.value != "thrift" or to.use_ssl:
             method = f"{to.method.value}{' and use_ssl' if to.use_ssl else ''}"

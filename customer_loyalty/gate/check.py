@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.engine import Engine, Judge, Rule
@@ -26,7 +26,14 @@ from customer_loyalty.gate.results import (
     read_staged_results,
     relation,
 )
-from customer_loyalty.gate.rules import KEYS, NO_QUARANTINE, PLACE, load_suite
+from customer_loyalty.gate.rules import (
+    KEYS,
+    NO_QUARANTINE,
+    PLACE,
+    SUITES,
+    check_names,
+    load_suite,
+)
 from customer_loyalty.gate.watchdog import watchdog
 from customer_loyalty.inputs.files import folder_key
 
@@ -81,6 +88,14 @@ class Run:
             "least_rows": least if self.same_build else 0,
             "least_rows_beside_another_build": 0 if self.same_build else least,
         }
+
+
+class Finding(NamedTuple):
+    """Whether a rule is kept, how many rows break it, and a text with some of them."""
+
+    success: bool
+    unexpected_count: int
+    examples: str | None
 
 
 class Unchecked(Refusal):
@@ -164,14 +179,15 @@ def validate(engine: Engine, run: Run, staged_by: Mapping[str, str] | None = Non
     Raises GateError where a rule can't be evaluated.
     """
     results = []
+    check_names(rule for name in SUITES for rule in load_suite(name))
     with engine.judges() as judge_of:
         for name in INPUTS:
             table = staged_table(engine, name)
             rows = engine.value(f"select count(*) from {table}")
-            suite = load_suite(name)["expectations"]
+            suite = load_suite(name)
             found = _judge(judge_of(table), name, suite, run.parameters(name))
             results += [
-                _result(run, rule, name, found[_id(rule)], rows, (staged_by or {}).get(name))
+                _result(run, rule, found[rule.name], rows, (staged_by or {}).get(name))
                 for rule in suite
             ]
     return results
@@ -180,52 +196,46 @@ def validate(engine: Engine, run: Run, staged_by: Mapping[str, str] | None = Non
 def _result(
     run: Run,
     rule: Rule,
-    name: str,
-    found: tuple[bool, int, str | None],
+    found: Finding,
     element_count: int,
     staged_by: str | None,
 ) -> Result:
-    meta, (success, unexpected_count, examples) = rule["meta"], found
     return Result(
         run_id=run.run_id,
         checked_at=run.now,
-        input=name,
-        column_name=meta.get("column", rule["kwargs"].get("column")),
-        rule=meta["rule"],
-        expectation=rule["type"],
-        action="stop" if run.strict and meta["action"] == "quarantine" else meta["action"],
-        success=success,
+        input=rule.input,
+        column_name=rule.column,
+        rule=rule.name,
+        expectation=rule.type,
+        action="stop" if run.strict and rule.action == "quarantine" else rule.action,
+        success=found.success,
         element_count=element_count,
-        unexpected_count=unexpected_count,
-        examples=examples,
-        says=meta["says"],
-        remedy=meta["remedy"],
+        unexpected_count=found.unexpected_count,
+        examples=found.examples,
+        says=rule.says,
+        remedy=rule.remedy,
         staged_by=staged_by,
     )
 
 
 def _judge(
-    judge: Judge, name: str, suite: list[Rule], parameters: Mapping[str, Any]
-) -> dict[str, tuple[bool, int, str | None]]:
+    judge: Judge, name: str, suite: Sequence[Rule], parameters: Mapping[str, Any]
+) -> dict[str, Finding]:
     """For each rule: whether it is kept, how many rows break it, and a text with some of them."""
     passed = judge.passes(suite, parameters)
-    failed = [rule for rule in suite if not passed[_id(rule)]]
+    failed = [rule for rule in suite if not passed[rule.name]]
     # Counts and examples take several statements per rule: only for rules that failed.
     details = judge.details(failed, parameters)
-    found: dict[str, tuple[bool, int, str | None]] = dict.fromkeys(map(_id, suite), (True, 0, None))
+    found = {rule.name: Finding(True, 0, None) for rule in suite}
     for rule in failed:
-        detail = details[_id(rule)]
-        examples: str | None
-        if "unexpected_count" in detail:
-            examples = rows_text(name, some_rows(judge, name, rule, parameters))
-        else:
-            examples = observed_text(rule, detail, parameters)
-        found[_id(rule)] = (False, detail.get("unexpected_count", 0), examples)
+        detail = details[rule.name]
+        examples = (
+            rows_text(name, some_rows(judge, name, rule, parameters))
+            if "unexpected_count" in detail
+            else observed_text(rule, detail, parameters)
+        )
+        found[rule.name] = Finding(False, detail.get("unexpected_count", 0), examples)
     return found
-
-
-def _id(rule: Rule) -> str:
-    return str(rule["meta"]["rule"])
 
 
 # --- rows left out ----------------------------------------------------------------------------
@@ -243,8 +253,8 @@ def broken_rows(engine: Engine, run: Run, results: list[Result]) -> Any:
         with engine.judges() as judge_of:
             for name in dict.fromkeys(result.input for result in failed.values()):
                 judge = judge_of(staged_table(engine, name))
-                for rule in load_suite(name)["expectations"]:
-                    if not (result := failed.get(_id(rule))):
+                for rule in load_suite(name):
+                    if not (result := failed.get(rule.name)):
                         continue
                     columns = ("source_system", KEYS[name][0], *PLACE)
                     constants = {"input": name, "rule": result.rule, "staged_by": result.staged_by}
@@ -275,23 +285,23 @@ def validate_left(engine: Engine, run: Run, results: list[Result]) -> list[Resul
     evaluated.
     """
     _check_that_all_is_of_one_staging(engine, results)
-    judged: dict[str, tuple[bool, int, str | None]] = {}
+    judged: dict[str, Finding] = {}
     # Numbers of rows are compared with the published build's before any are left out.
     run = replace(run, rows_before={})
     with engine.judges() as judge_of:
         for name in QUARANTINE:
             left_out = engine.table("quality", f"quarantined_{name}")
             if engine.rows(f"select 1 from {left_out} limit 1"):
-                suite = load_suite(name)["expectations"]
+                suite = load_suite(name)
                 judge = judge_of(remaining_view(engine, name))
                 judged |= _judge(judge, name, suite, run.parameters(name))
         distributions = _judge_distributions(engine, run, judge_of, results)
     # All results count as of this run, though delivered rows may have been checked in an earlier
     # one if models are run one by one.
     results = [replace(one, run_id=run.run_id, checked_at=run.now) for one in results]
-    left = [
-        replace(one, left_success=judged[one.rule][0], left_unexpected_count=judged[one.rule][1])
-        if one.rule in judged
+    all_of_rows = [
+        replace(one, left_success=left.success, left_unexpected_count=left.unexpected_count)
+        if (left := judged.get(one.rule))
         else one
         for one in results
     ]
@@ -299,7 +309,8 @@ def validate_left(engine: Engine, run: Run, results: list[Result]) -> list[Resul
     over_limit = {
         name for (name,) in engine.rows(f"select input from {summary} where is_over_limit")
     }
-    return [replace(one, closes_gate=closes_gate(one, over_limit)) for one in left + distributions]
+    results = all_of_rows + distributions
+    return [replace(one, closes_gate=closes_gate(one, over_limit)) for one in results]
 
 
 def _judge_distributions(
@@ -307,19 +318,18 @@ def _judge_distributions(
 ) -> list[Result]:
     """The results on the measures of the inputs: months, days and currencies, not rows."""
     table = engine.table("quality", DISTRIBUTIONS)
-    suite = load_suite("input_distributions")["expectations"]
-    parameters = run.parameters("input_distributions")
-    found = _judge(judge_of(table), "input_distributions", suite, parameters)
+    suite = load_suite(DISTRIBUTIONS)
+    parameters = run.parameters(DISTRIBUTIONS)
+    found = _judge(judge_of(table), DISTRIBUTIONS, suite, parameters)
     counted = engine.pairs(f"select measure, count(*) from {table} group by measure")
     staged_by = {one.input: one.staged_by for one in results}
     return [
         _result(
             run,
             rule,
-            rule["meta"]["input"],
-            found[_id(rule)],
-            counted.get(rule["meta"]["measure"], 0),
-            staged_by[rule["meta"]["input"]],
+            found[rule.name],
+            counted.get(str(rule.measure), 0),
+            staged_by[rule.input],
         )
         for rule in suite
     ]

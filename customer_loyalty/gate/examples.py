@@ -18,10 +18,10 @@ EXAMPLES = 5
 
 def some_rows(judge: Judge, name: str, rule: Rule, parameters: Mapping[str, Any]) -> list[Record]:
     """The first rows that break a rule, with the values that identify and explain them."""
-    kwargs = rule["kwargs"]
+    kwargs = rule.kwargs
     checked = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
     place = PLACE if name in INPUTS else ()
-    columns = list(dict.fromkeys([*KEYS[name], *rule["meta"].get("show", []), *checked, *place]))
+    columns = list(dict.fromkeys([*KEYS[name], *rule.show, *checked, *place]))
     found = judge.first_rows_that_break(
         rule, parameters, columns, order_by=(*place, *KEYS[name]), limit=EXAMPLES
     )
@@ -35,7 +35,7 @@ def observed_text(
     observed = detail.get("observed_value")
     if isinstance(observed, bool) or not isinstance(observed, int | float):
         return None
-    least = with_parameters(rule["kwargs"].get("min_value"), dict(parameters))
+    least = with_parameters(rule.kwargs.get("min_value"), dict(parameters))
     return f"{observed:,} found" + (f", at least {least:,} expected" if least is not None else "")
 
 

@@ -1,4 +1,7 @@
-"""Great Expectations on one table: on any engine, and through SQLAlchemy."""
+"""Great Expectations on one table: on any engine, and through SQLAlchemy.
+
+Importing this takes seconds, because it imports Great Expectations.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import sqlalchemy as sa
+
+# Read when it is imported.
+os.environ["GX_ANALYTICS_ENABLED"] = "false"
+
+import great_expectations as gx
+from great_expectations.data_context.types.base import (
+    DataContextConfig,
+    InMemoryStoreBackendDefaults,
+    ProgressBarsConfig,
+)
+from great_expectations.datasource.fluent import GxDatasourceWarning
+from great_expectations.exceptions import ExpectationNotFoundError
+from great_expectations.expectations.expectation import get_metric_kwargs
+from great_expectations.expectations.registry import get_expectation_impl
+from great_expectations.util import get_sqlalchemy_selectable
+from great_expectations.validator.metric_configuration import MetricConfiguration
+
 from customer_loyalty.engine import Judge, Row, Rule
 from customer_loyalty.errors import GateError
 from customer_loyalty.gate.rules import with_parameters
@@ -16,17 +37,8 @@ from customer_loyalty.gate.rules import with_parameters
 
 def new_context() -> Any:
     """A context of Great Expectations in memory, which writes and logs nothing."""
-    # The import takes seconds, so it is done only where needed.
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
     # It also returns the errors that it logs, which become one GateError; its traces would bury it.
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import (
-        DataContextConfig,
-        InMemoryStoreBackendDefaults,
-        ProgressBarsConfig,
-    )
-
     return gx.get_context(
         mode="ephemeral",
         project_config=DataContextConfig(
@@ -60,8 +72,6 @@ class ExpectationsJudge(Judge):
     def _validate(
         self, rules: Sequence[Rule], parameters: Mapping[str, Any], result_format: dict[str, str]
     ) -> dict[str, Any]:
-        import great_expectations as gx
-
         if not rules:
             return {}
         suite = gx.ExpectationSuite(
@@ -71,10 +81,10 @@ class ExpectationsJudge(Judge):
         # They are returned in another order.
         results = {result.expectation_config.meta["rule"]: result for result in outcome.results}
         for rule in rules:
-            result = results.get(rule["meta"]["rule"])
+            result = results.get(rule.name)
             raised = _raised(result.exception_info) if result else "it is missing"
             if raised:
-                raise GateError(f"{rule['meta']['rule']} gave no result: {raised}")
+                raise GateError(f"{rule.name} gave no result: {raised}")
         return results
 
     def _broken(self, rule: Rule, parameters: Mapping[str, Any]) -> tuple[str, Any, Any]:
@@ -83,15 +93,11 @@ class ExpectationsJudge(Judge):
         Great Expectations itself only returns some of the rows. Raises GateError if the rule is on
         the whole input.
         """
-        from great_expectations.expectations.expectation import get_metric_kwargs
-        from great_expectations.validator.metric_configuration import MetricConfiguration
-
         expectation = self._expectation(rule, parameters)
         metric = f"{getattr(expectation, 'map_metric', None)}.condition"
         if not getattr(expectation, "map_metric", None):
             raise GateError(
-                f"{_named(rule)} is on the whole input, so it can't quarantine rows. Use stop or"
-                " warn."
+                f"{rule} is on the whole input, so it can't quarantine rows. Use stop or warn."
             )
         kwargs = get_metric_kwargs(metric, configuration=expectation.configuration)
         condition, domain, accessor = self._validator.get_metric(
@@ -106,16 +112,13 @@ class ExpectationsJudge(Judge):
 
     def _expectation(self, rule: Rule, parameters: Mapping[str, Any]) -> Any:
         """A rule as an object of Great Expectations. Raises GateError if it is invalid."""
-        from great_expectations.exceptions import ExpectationNotFoundError
-        from great_expectations.expectations.registry import get_expectation_impl
-
         try:
-            kwargs = with_parameters(rule["kwargs"], dict(parameters))
-            return get_expectation_impl(rule["type"])(**kwargs, meta=rule["meta"])
+            kwargs = with_parameters(rule.kwargs, dict(parameters))
+            return get_expectation_impl(rule.type)(**kwargs, meta={"rule": rule.name})
         except KeyError as error:
-            raise GateError(f"{_named(rule)}: unknown parameter {error}.") from None
+            raise GateError(f"{rule}: unknown parameter {error}.") from None
         except (ExpectationNotFoundError, ValueError) as error:
-            raise GateError(f"{_named(rule)}: {error}") from None
+            raise GateError(f"{rule}: {error}") from None
 
 
 @contextmanager
@@ -125,8 +128,6 @@ def sql_judges(connection: AbstractContextManager[str]) -> Iterator[Callable[[st
     connection: while it lasts, SQLAlchemy engines for the URL that it yields use dbt's connection.
     """
     context = new_context()
-    from great_expectations.datasource.fluent import GxDatasourceWarning
-
     # Its class for PostgreSQL does not accept an open connection.
     warnings.filterwarnings("ignore", category=GxDatasourceWarning)
     with connection as url:
@@ -152,8 +153,6 @@ class SQLJudge(ExpectationsJudge):
         order_by: Sequence[str],
         limit: int,
     ) -> list[Row]:
-        import sqlalchemy as sa
-
         rows = self._rows_that_break(rule, parameters, [*map(sa.column, columns)])
         found = self._execute(rows.order_by(*map(sa.column, order_by)).limit(limit))
         return [tuple(row) for row in found.fetchall()]
@@ -166,8 +165,6 @@ class SQLJudge(ExpectationsJudge):
         columns: Mapping[str, str],
         constants: Mapping[str, str | None],
     ) -> None:
-        import sqlalchemy as sa
-
         values = [
             *map(sa.column, columns.values()),
             *(sa.literal(value, sa.String) for value in constants.values()),
@@ -181,24 +178,17 @@ class SQLJudge(ExpectationsJudge):
         self, rule: Rule, parameters: Mapping[str, Any], columns: list[Any]
     ) -> Any:
         """The select of ``columns`` of every row that breaks a rule."""
-        import sqlalchemy as sa
-        from great_expectations.util import get_sqlalchemy_selectable
-
         metric, domain, condition = self._broken(rule, parameters)
         rows = get_sqlalchemy_selectable(domain)
         if metric == "compound_columns.unique.condition":
             # Its condition refers to a table of its own, which has every column twice.
-            key = [sa.column(column) for column in rule["kwargs"]["column_list"]]
+            key = [sa.column(column) for column in rule.kwargs["column_list"]]
             often = sa.select(*key).select_from(rows).group_by(*key).having(sa.func.count() > 1)
             condition = sa.tuple_(*key).in_(often)
         return sa.select(*columns).select_from(rows).where(condition)
 
     def _execute(self, statement: Any) -> Any:
         return self._validator.execution_engine.execute_query(statement)
-
-
-def _named(rule: Rule) -> str:
-    return f"{rule['meta']['suite']}: rule {rule['meta']['rule']}"
 
 
 def _raised(exception_info: Mapping[str, Any] | None) -> str | None:

@@ -6,14 +6,13 @@ id, the action if it is broken, and two sentences for people.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from customer_loyalty import contract
-from customer_loyalty.contract import INPUTS
-from customer_loyalty.engine import Engine
+from customer_loyalty.contract import INPUTS, load_yaml
+from customer_loyalty.engine import Engine, Rule
 from customer_loyalty.errors import GateError
 from customer_loyalty.inputs.faults import FILE_RULES
 
@@ -35,27 +34,48 @@ NO_QUARANTINE = {
 """Suites whose rules can't leave rows out, and why."""
 
 
-def load_suite(name: str) -> dict[str, Any]:
-    """The suite of an input. Raises GateError if a rule lacks a name, an action or a sentence."""
-    suite: dict[str, Any] = yaml.safe_load(
-        (files("customer_loyalty.gate") / "suites" / f"{name}.yml").read_text("utf-8")
+def load_suite(name: str) -> tuple[Rule, ...]:
+    """The rules of a suite. Raises GateError if a rule lacks a name, an action or a sentence."""
+    suite = f"suites/{name}.yml"
+    text = (files("customer_loyalty.gate") / suite).read_text("utf-8")
+    return tuple(_rule(name, suite, one) for one in load_yaml(text)["expectations"])
+
+
+def _rule(name: str, suite: str, expectation: Mapping[str, Any]) -> Rule:
+    meta, kwargs = expectation.get("meta", {}), expectation["kwargs"]
+    named = f"{suite}: rule {meta.get('rule', expectation['type'])}"
+    missing = [word for word in ("rule", "action", "says", "remedy") if not meta.get(word)]
+    if missing or meta["action"] not in ACTIONS:
+        raise GateError(
+            f"{named} needs {', '.join(missing) or 'an action of ' + ', '.join(ACTIONS)}."
+        )
+    if meta["action"] == "quarantine" and name in NO_QUARANTINE:
+        raise GateError(f"{named} can't quarantine: {NO_QUARANTINE[name]}. Use stop or warn.")
+    return Rule(
+        name=meta["rule"],
+        suite=suite,
+        input=meta.get("input", name),
+        column=meta.get("column", kwargs.get("column")),
+        action=meta["action"],
+        says=meta["says"],
+        remedy=meta["remedy"],
+        type=expectation["type"],
+        kwargs=kwargs,
+        measure=meta.get("measure"),
+        show=meta.get("show", ()),
     )
-    for rule in suite["expectations"]:
-        meta = rule.setdefault("meta", {})
-        meta["suite"] = f"suites/{name}.yml"
-        named = f"{meta['suite']}: rule {meta.get('rule', rule['type'])}"
-        missing = [word for word in ("rule", "action", "says", "remedy") if not meta.get(word)]
-        if missing or meta["action"] not in ACTIONS:
+
+
+def check_names(rules: Iterable[Rule]) -> None:
+    """Raise GateError if two rules have the same name."""
+    suites: dict[str, str] = {}
+    for rule in rules:
+        if rule.name in suites:
             raise GateError(
-                f"{named} needs {', '.join(missing) or 'an action of ' + ', '.join(ACTIONS)}."
+                f"The rule {rule.name} is in {suites[rule.name]} and again in {rule.suite}. Choose"
+                " another name for one of them."
             )
-        if meta["action"] == "quarantine" and name in NO_QUARANTINE:
-            raise GateError(f"{named} can't quarantine: {NO_QUARANTINE[name]}. Use stop or warn.")
-    rules = [rule["meta"]["rule"] for rule in suite["expectations"]]
-    twice = {rule for rule in rules if rules.count(rule) > 1}
-    if twice:
-        raise GateError(f"suites/{name}.yml: {', '.join(sorted(twice))} appears twice.")
-    return suite
+        suites[rule.name] = rule.suite
 
 
 def with_parameters(value: Any, parameters: dict[str, Any]) -> Any:
@@ -74,23 +94,15 @@ def export(engine: Engine) -> Any:
 
     Rules for files come first, because they are checked before Great Expectations runs.
     """
-    rows = [
+    rows: list[tuple[str | None, ...]] = [
         ("*", "*", rule, "stop", says, remedy, "landing")
         for rule, (says, remedy) in FILE_RULES.items()
     ]
+    rules = [rule for name in SUITES for rule in load_suite(name)]
+    check_names(rules)
     rows += [
-        (
-            meta.get("input", name),
-            meta.get("column", rule["kwargs"].get("column")),
-            meta["rule"],
-            meta["action"],
-            meta["says"],
-            meta["remedy"],
-            rule["type"],
-        )
-        for name in SUITES
-        for rule in load_suite(name)["expectations"]
-        for meta in [rule["meta"]]
+        (rule.input, rule.column, rule.name, rule.action, rule.says, rule.remedy, rule.type)
+        for rule in rules
     ]
     columns = "input", "column_name", "rule", "action", "says", "remedy", "expectation"
     engine.create_table("exported_rules", dict.fromkeys(columns, "varchar"), rows)

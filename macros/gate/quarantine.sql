@@ -7,15 +7,15 @@
     Select: the staged rows of an entity that are not left out. columns: select items. is_whole: all rows even under
     --empty, for views that the run leaves behind.
 #}
-{% macro remaining_rows(entity, id, columns=['staged.*'], is_whole=false) -%}
+{% macro remaining_rows(staged, entity, id, columns=['staged.*'], is_whole=false) -%}
     select {{ columns | join(', ') }}
-    from {{ staged_with_reasons(entity, id, is_whole) }}
+    from {{ staged_with_reasons(staged, entity, id, is_whole) }}
     where not {{ is_left_out(entity) }}
 {%- endmacro %}
 
 {# From: the staged rows of an entity, with the rules that each breaks, and its customer if that one is left out. #}
-{% macro staged_with_reasons(entity, id, is_whole=true) -%}
-    {%- set staged, reasons = ref('staged_' ~ entity), ref('quarantine_reasons').render() -%}
+{% macro staged_with_reasons(staged, entity, id, is_whole=true) -%}
+    {%- set reasons = ref('quarantine_reasons').render() -%}
     (select * from {{ staged.render() if is_whole else staged }}) as staged
 left join (
     select
@@ -79,12 +79,12 @@ left join (
 {% macro create_remaining_views() -%}
     {%- if execute -%}
         {%- for entity in entities() if entity != 'exchange_rates' -%}
-            {%- set personal, columns = columns_with(entity, 'personal'), [] -%}
-            {%- for column in adapter.get_columns_in_relation(ref('staged_' ~ entity)) if column.name not in personal -%}
+            {%- set staged, personal, columns = ref('staged_' ~ entity), columns_with(entity, 'personal'), [] -%}
+            {%- for column in adapter.get_columns_in_relation(staged) if column.name not in personal -%}
                 {%- do columns.append('staged.' ~ column.name) -%}
             {%- endfor -%}
             {%- set id = columns_with(entity, 'key') | first -%}
-            {%- set rows = remaining_rows(entity, id, columns, is_whole=true) -%}
+            {%- set rows = remaining_rows(staged, entity, id, columns, is_whole=true) -%}
             {%- do replace_view(remaining_view(entity), rows) -%}
         {%- endfor -%}
     {%- endif -%}

@@ -40,3 +40,8 @@
 {% macro two_sided_p_value(z) -%}
     {{ erfc('(abs(' ~ z ~ ') / sqrt(2e0))') }}
 {%- endmacro %}
+
+{# Whether a cell has enough responses to be shown. #}
+{% macro is_reportable(responses) -%}
+    {{ responses }} >= {{ setting('minimum_responses') }}
+{%- endmacro %}

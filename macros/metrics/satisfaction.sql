@@ -111,8 +111,3 @@ select
     {{ is_reportable('responses') }} as is_reportable
 from segmented
 {%- endmacro %}
-
-{# Whether a cell has enough responses to be shown. #}
-{% macro is_reportable(responses) -%}
-    {{ responses }} >= {{ setting('minimum_responses') }}
-{%- endmacro %}

@@ -5,9 +5,9 @@
 
 {#
     Every source that the setting `sources` may name, with its entities. The three here deliver the contract's columns
-    themselves. Any other system needs, for each of its entities, a model
+    themselves. Any other system needs, for each of its entities, an ephemeral model
     models/staging/<system>/stg_<system>__<entity>.sql with the contract's columns as text, _source_file and
-    _source_row.
+    _source_row. It runs only if the setting names the system.
 #}
 {% macro source_systems() -%}
     {{ return({
@@ -19,8 +19,14 @@
 
 {# Select: the rows of one entity from all enabled sources, in the contract's columns, as text, with their origin. #}
 {% macro union_sources(entity) -%}
-    {#- With any setting, so that the graph is always the same. -#}
+    {#- Here and in what dbt parses, whatever the setting, so that the graph is always the same. -#}
     -- depends_on: {{ ref('landed_' ~ entity) }}
+    {%- if not execute -%}
+        {%- for system, entities in source_systems().items()
+            if entity in entities and system not in ['demo', 'files', 'tables'] -%}
+            {%- do ref('stg_' ~ system ~ '__' ~ entity) -%}
+        {%- endfor -%}
+    {%- endif -%}
     {%- set sources = [] -%}
     {%- for source in enabled_sources() if entity in source_systems()[source] -%}
         {%- do sources.append(source) -%}

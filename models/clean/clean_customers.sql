@@ -3,7 +3,7 @@ with
 
 remaining as (
 
-    {{ remaining_rows('customers', 'customer_id') }}
+    {{ remaining_rows(ref('staged_customers'), 'customers', 'customer_id') }}
 
 )
 

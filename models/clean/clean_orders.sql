@@ -3,7 +3,7 @@ with
 
 remaining as (
 
-    {{ remaining_rows('orders', 'order_id') }}
+    {{ remaining_rows(ref('staged_orders'), 'orders', 'order_id') }}
 
 ),
 

@@ -3,7 +3,7 @@ with
 
 remaining as (
 
-    {{ remaining_rows('subscriptions', 'subscription_id') }}
+    {{ remaining_rows(ref('staged_subscriptions'), 'subscriptions', 'subscription_id') }}
 
 )
 

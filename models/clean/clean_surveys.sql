@@ -3,7 +3,7 @@ with
 
 remaining as (
 
-    {{ remaining_rows('surveys', 'response_id') }}
+    {{ remaining_rows(ref('staged_surveys'), 'surveys', 'response_id') }}
 
 )
 

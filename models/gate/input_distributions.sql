@@ -2,19 +2,19 @@ with
 
 remaining_orders as (
 
-    {{ remaining_rows('orders', 'order_id') }}
+    {{ remaining_rows(ref('staged_orders'), 'orders', 'order_id') }}
 
 ),
 
 remaining_surveys as (
 
-    {{ remaining_rows('surveys', 'response_id') }}
+    {{ remaining_rows(ref('staged_surveys'), 'surveys', 'response_id') }}
 
 ),
 
 remaining_customers as (
 
-    {{ remaining_rows('customers', 'customer_id') }}
+    {{ remaining_rows(ref('staged_customers'), 'customers', 'customer_id') }}
 
 ),
 

@@ -17,5 +17,5 @@ select
     staged._source_file,
     staged._source_row
 
-from {{ staged_with_reasons('customers', 'customer_id') }}
+from {{ staged_with_reasons(ref('staged_customers'), 'customers', 'customer_id') }}
 where {{ is_left_out('customers') }}

@@ -23,5 +23,5 @@ select
     staged._source_file,
     staged._source_row
 
-from {{ staged_with_reasons('orders', 'order_id') }}
+from {{ staged_with_reasons(ref('staged_orders'), 'orders', 'order_id') }}
 where {{ is_left_out('orders') }}

@@ -22,5 +22,5 @@ select
     staged._source_file,
     staged._source_row
 
-from {{ staged_with_reasons('subscriptions', 'subscription_id') }}
+from {{ staged_with_reasons(ref('staged_subscriptions'), 'subscriptions', 'subscription_id') }}
 where {{ is_left_out('subscriptions') }}

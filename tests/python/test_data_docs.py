@@ -85,20 +85,20 @@ def results(**changes: dict) -> list[Result]:
             run_id=RUN,
             checked_at=datetime(2025, 6, 1, 12, 30, 5),
             input=name,
-            column_name=rule["meta"].get("column", rule["kwargs"].get("column")),
-            rule=rule["meta"]["rule"],
-            expectation=rule["type"],
-            action=rule["meta"]["action"],
-            success=rule["meta"]["rule"] not in changes,
+            column_name=rule.column,
+            rule=rule.name,
+            expectation=rule.type,
+            action=rule.action,
+            success=rule.name not in changes,
             element_count=4000,
             unexpected_count=0,
             examples=None,
-            says=rule["meta"]["says"],
-            remedy=rule["meta"]["remedy"],
+            says=rule.says,
+            remedy=rule.remedy,
             staged_by=STAGED_BY,
         )
         for name in INPUTS
-        for rule in gate.load_suite(name)["expectations"]
+        for rule in gate.load_suite(name)
     ]
     assert set(changes) <= {result.rule for result in found}
     return [replace(result, **changes.get(result.rule, {})) for result in found]
@@ -195,7 +195,7 @@ def test_a_closed_gate_tells_what_is_wrong_where_and_what_to_do(tmp_path):
             assert text in article, (name, text)
     assert "4,000" in row_of(found, "raw_orders")
     for name, number in (("raw_customers", 2), ("raw_surveys", 0)):
-        rules = len(gate.load_suite(name)["expectations"])
+        rules = len(gate.load_suite(name))
         assert f"{number} of {rules}" in row_of(found, name)
 
 

@@ -17,9 +17,7 @@ from warehouse import open_marts, rows_of
 
 FIRST, LAST = date(2024, 1, 1), date(2025, 5, 20)
 DAYS = [FIRST + timedelta(days=number) for number in range((LAST - FIRST).days + 1)]
-RULES = {
-    rule["meta"]["rule"]: rule["meta"] for rule in load_suite("input_distributions")["expectations"]
-}
+RULES = {rule.name: rule for rule in load_suite("input_distributions")}
 Raw = dict[str, list[dict]]
 
 
@@ -231,7 +229,7 @@ def test_each_is_found_where_it_is(warned, rule, item, plant):
 
 def test_every_rule_is_tried():
     assert [rule for rule, _, _ in FAULTS] and {rule for rule, _, _ in FAULTS} == RULES.keys()
-    assert {rule["action"] for rule in RULES.values()} == {"warn"}
+    assert {rule.action for rule in RULES.values()} == {"warn"}
 
 
 def seasonal(day: date) -> int:

@@ -104,7 +104,7 @@ def judged_otherwise(con, said: Verdict) -> list[str]:
     results = {one["rule"]: one for one in rows_of(con, "from quality.gx_validation_results")}
     # Rules on distributions are not about rows, and only warn.
     distant = results.keys() - said.rules.keys()
-    assert distant == {one["meta"]["rule"] for one in load_suite(MEASURED)["expectations"]}
+    assert distant == {one.name for one in load_suite(MEASURED)}
     assert said.rules.keys() <= results.keys()
     for rule, one in said.rules.items():
         expected = {
@@ -385,10 +385,7 @@ def test_every_rule_is_broken_and_the_gate_opens_for_some(random_seed):
 def test_verdict_knows_every_rule():
     """A rule of a suite needs a line in RULES of verdict.py, which says it in plain Python."""
     for name in INPUTS:
-        suite = {
-            one["meta"]["rule"]: one["meta"]["action"]
-            for one in gate.load_suite(name)["expectations"]
-        }
+        suite = {one.name: one.action for one in gate.load_suite(name)}
         whole = whole_rules(name, [], gate.Run("", None, [], [], []), before=0)
         expected = {rule: action for rule, (action, _) in (RULES[name] | whole).items()}
         assert suite == expected

@@ -13,11 +13,7 @@ from warehouse import open_marts, rows_of
 
 ROWS = 500
 """So many that of an input all that ``together`` puts together may be left out: a hundredth."""
-ACTIONS = {
-    rule["meta"]["rule"]: rule["meta"]["action"]
-    for name in INPUTS
-    for rule in rules.load_suite(name)["expectations"]
-}
+ACTIONS = {rule.name: rule.action for name in INPUTS for rule in rules.load_suite(name)}
 """What a broken rule does, by its name."""
 
 

@@ -38,7 +38,7 @@ def check(project, raw, **settings) -> dict[str, Result]:
         stage(con, project.sql(settings), raw)
         results = gate.validate(DuckDBEngine(con), RUN)
     assert [result.rule for result in results] == [
-        rule["meta"]["rule"] for name in INPUTS for rule in gate.load_suite(name)["expectations"]
+        rule.name for name in INPUTS for rule in gate.load_suite(name)
     ]
     return {result.rule: result for result in results}
 
@@ -132,9 +132,9 @@ def test_timestamps_are_brought_to_utc(project, text, utc):
 
 
 def test_a_rule_that_could_not_be_judged_is_an_error(project, monkeypatch):
-    suite = gate.load_suite("raw_orders")
-    suite["expectations"][0]["kwargs"]["column"] = "no_such_column"
     load = gate.load_suite
+    first, *rest = load("raw_orders")
+    suite = (replace(first, kwargs=first.kwargs | {"column": "no_such_column"}), *rest)
     monkeypatch.setattr(gate, "load_suite", lambda name: suite if "orders" in name else load(name))
     with pytest.raises(GateError, match="orders_not_empty gave no result"):
         check(project, clean())
@@ -148,10 +148,14 @@ def test_a_rule_that_could_not_be_judged_is_an_error(project, monkeypatch):
     ],
 )
 def test_a_rule_that_great_expectations_does_not_know_is_named(project, monkeypatch, change, told):
-    suite = gate.load_suite("raw_customers")
-    [rule] = [one for one in suite["expectations"] if one["meta"]["rule"] == "country_code_is_iso"]
-    rule |= change
-    monkeypatch.setattr(gate, "load_suite", lambda name: suite)
+    load = gate.load_suite
+    suite = [
+        replace(one, **change) if one.name == "country_code_is_iso" else one
+        for one in load("raw_customers")
+    ]
+    monkeypatch.setattr(
+        gate, "load_suite", lambda name: suite if name == "raw_customers" else load(name)
+    )
     message = rf"suites/raw_customers.yml: rule country_code_is_iso: (.|\n)*{told}"
     with pytest.raises(GateError, match=message):
         check(project, clean())
@@ -171,12 +175,15 @@ def test_examples_tell_no_personal_data(project):
 
 
 def test_every_rule_says_what_it_means_under_a_name_of_its_own():
-    rules = [rule["meta"] for name in INPUTS for rule in gate.load_suite(name)["expectations"]]
-    for rule in rules:
-        assert rule["says"].endswith("."), rule
-        assert rule["remedy"].endswith("."), rule
-    names = [rule["rule"] for rule in rules]
-    assert sorted(names) == sorted(set(names))
+    suites = [rule for name in rules.SUITES for rule in rules.load_suite(name)]
+    for rule in suites:
+        assert rule.says.endswith("."), rule
+        assert rule.remedy.endswith("."), rule
+    rules.check_names(suites)
+    again = replace(suites[-1], name=suites[0].name)
+    message = f"{suites[0].name} is in {suites[0].suite} and again in {again.suite}"
+    with pytest.raises(GateError, match=message):
+        rules.check_names([*suites, again])
 
 
 def test_a_suite_without_an_action_is_refused(tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from customer_loyalty import cli
-from customer_loyalty.engines.plugin import check_warehouse
+from customer_loyalty.plugin import check_warehouse
 from test_gate import clean
 from warehouse import PROJECT, rows_of, run_dbt, write_csv_in_parts
 

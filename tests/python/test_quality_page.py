@@ -71,9 +71,8 @@ def no_faults() -> list[str]:
 def rules_of(name: str) -> list[str]:
     """The rules of an input."""
     lines = ["| rule | action | what it requires | what to do |", "| --- | --- | --- | --- |"]
-    for rule in rules.load_suite(name)["expectations"]:
-        meta = rule["meta"]
-        lines.append(f"| `{meta['rule']}` | {meta['action']} | {meta['says']} | {meta['remedy']} |")
+    for rule in rules.load_suite(name):
+        lines.append(f"| `{rule.name}` | {rule.action} | {rule.says} | {rule.remedy} |")
     return lines
 
 

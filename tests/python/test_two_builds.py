@@ -13,8 +13,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from customer_loyalty.engines.plugin import check_warehouse, open_when_free
+from customer_loyalty.engines.duckdb import open_when_free
 from customer_loyalty.errors import InUse
+from customer_loyalty.plugin import check_warehouse
 from customer_loyalty.publish.publication import MARTS
 from faults import clean
 from forks import Request

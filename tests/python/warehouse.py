@@ -124,7 +124,8 @@ class Project:
                     relation = self.rendered(f"{{{{ remaining_view('{entity}') }}}}")
                     personal = [one.name for one in CONTRACT[input_].columns if one.is_personal]
                     columns = "staged.*" + (f" exclude ({', '.join(personal)})" if personal else "")
-                    rows = f"{{{{ remaining_rows('{entity}', '{key}', ['{columns}'], true) }}}}"
+                    staged = f"ref('staged_{entity}'), '{entity}'"
+                    rows = f"{{{{ remaining_rows({staged}, '{key}', ['{columns}'], true) }}}}"
                     self._remaining.append(
                         Model(f"remaining_{entity}", relation, "view", self.rendered(rows))
                     )
