@@ -215,13 +215,13 @@ class SparkEngine(Engine):
         folder = self.beside_tables(name)
         try:
             if not (path := local_path(folder)):
-                raise OSError("no folder of this machine")
+                raise OSError("not a folder of this machine")
             path.mkdir(exist_ok=True)
             rows.write_parquet(str(path / "rows.parquet"))
         except OSError as error:
             raise Refusal(
                 f"Files can't be landed in {folder}: {error}. Load them into tables of the cluster"
-                ' by its own means, and build with VARS=\'{"sources": ["tables"]}\'.'
+                ' with its own tools, and build with VARS=\'{"sources": ["tables"]}\'.'
             ) from None
         self.view_of_files(name, folder)
 
@@ -304,7 +304,7 @@ class SparkEngine(Engine):
                 self.run(f"{verb} view {target} as select * from {copy}")
         except ERRORS as error:
             # Not a PublishFault, because some of the views may already be of the new build.
-            raise Refusal(f"The publish was interrupted: {server_message(error)}") from None
+            raise Refusal(f"Publishing was interrupted: {server_message(error)}") from None
         # The publish has succeeded, even if this fails.
         with suppress(*ERRORS):
             self._forget(kept, publication.keep)

@@ -153,7 +153,7 @@ def _choose(target: Path, current: Record | None, build_id: str | None) -> Build
     what = f"build {build_id} is not" if build_id else "no earlier build is"
     listed = "".join(f"\n  {one.build_id}  published at {one.published_at}" for one in others)
     hint = f"Builds to choose from with BUILD=…:{listed}" if listed else NONE_KEPT
-    raise PublishFault(f"{target}: {what} kept beside it. {hint}")
+    raise PublishFault(f"{target}: {what} kept next to it. {hint}")
 
 
 def _is_older(build: Build, current: Record | None) -> bool:

@@ -548,8 +548,8 @@ def test_without_customers_there_is_no_change_to_explain(project, shop):
 @pytest.mark.parametrize(
     ("analysis", "vars", "told"),
     [
-        ("reconcile_retention", {"period_start": "2025-11-31"}, "period_start must be a day"),
-        ("reconcile_retention", {"period_start": "x' or ''='"}, "period_start must be a day"),
+        ("reconcile_retention", {"period_start": "2025-11-31"}, "period_start must be a date"),
+        ("reconcile_retention", {"period_start": "x' or ''='"}, "period_start must be a date"),
         (
             "reconcile_retention",
             {"period_grain": "week"},
@@ -567,7 +567,7 @@ def test_without_customers_there_is_no_change_to_explain(project, shop):
         ),
         # What YAML makes of NO, Norway, without quotes.
         ("reconcile_retention", {"segment": False}, "segment must be a text, in quotes"),
-        ("compare_nps", {"compared_with": 2025}, "compared_with must be a day"),
+        ("compare_nps", {"compared_with": 2025}, "compared_with must be a date"),
         ("what_moved_nps", {"dimension": ["country"]}, "dimension must be one of ['country'"),
         ("gaps_between_orders", {"follow_up_days": "1); drop"}, "follow_up_days must be a whole"),
         ("gaps_between_orders", {"candidate_windows": 30}, "candidate_windows must be a list"),

@@ -71,7 +71,7 @@ def test_a_cause_is_told_before_what_follows_from_it(project, refusal_sql):
     with open_marts(upper_floors(project), raw, run=RUN) as con:
         [(text,)] = con.execute(refusal_sql).fetchall()
     assert "They are in quality.quarantined_raw_orders." in text
-    follows = "raw_orders  orders_not_empty (stop)  broken by the rest of 39 rows"
+    follows = "raw_orders  orders_not_empty (stop)  broken by what remains of 39 rows"
     assert text.index("raw_orders.status  status_is_known") < text.index(follows)
 
 

@@ -584,12 +584,18 @@ REFUSED = {
         "row_has_as_many_fields_as_header", "row 3:", content(RATES + PERSONAL)
     ),
     "cut off within quotes": Refused("quote_is_closed", "row 3:", content(RATES + f'"{PERSONAL}')),
-    "LF and CRLF": Refused("lines_end_alike", "alike", content(RATES + ROW.strip() + "\r\n")),
-    "LF and CRLF further down": Refused(
-        "lines_end_alike", "alike", content(RATES + MANY + "a,b,c\r\n" + MANY)
+    "LF and CRLF": Refused(
+        "lines_end_alike", "end the same way", content(RATES + ROW.strip() + "\r\n")
     ),
-    "CR in an LF file": Refused("lines_end_alike", "alike", content(RATES + "a\rb,c,d\n")),
-    "CR CR LF": Refused("lines_end_alike", "alike", content(RATES.replace("\n", "\r\r\n"))),
+    "LF and CRLF further down": Refused(
+        "lines_end_alike", "end the same way", content(RATES + MANY + "a,b,c\r\n" + MANY)
+    ),
+    "CR in an LF file": Refused(
+        "lines_end_alike", "end the same way", content(RATES + "a\rb,c,d\n")
+    ),
+    "CR CR LF": Refused(
+        "lines_end_alike", "end the same way", content(RATES.replace("\n", "\r\r\n"))
+    ),
     "a line of 17 MB": Refused(
         "line_not_too_long", "row 3:", content(lambda: RATES + f'a,"{"b" * 17_000_000}",c\n')
     ),

@@ -146,8 +146,8 @@ def test_no_floor_is_skipped(project):
         ({"nps_responses": "first"}, "nps_responses must be"),
         ({"reporting_currency": "EUR'; drop table x; --"}, "reporting_currency must be"),
         ({"reporting_time_zone": "Mars/Olympus"}, "reporting_time_zone must be"),
-        ({"as_of_date": "2025-02-29"}, "as_of_date must be a day"),
-        ({"as_of_date": "31/12/2025"}, "as_of_date must be a day"),
+        ({"as_of_date": "2025-02-29"}, "as_of_date must be a date"),
+        ({"as_of_date": "31/12/2025"}, "as_of_date must be a date"),
         ({"keep_published": -1}, "keep_published must be a whole number"),
         ({"allow_empty_inputs": "yes"}, "allow_empty_inputs must be true or false"),
     ],
@@ -303,7 +303,7 @@ def test_nothing_is_made_or_tested_after_the_publish(tmp_path):
     run = run_dbt(home, "build", vars=folder, project=copy)
     assert run.exit_code != 0
     late = "model mine, test of_mine, test of_nothing, test of_the_publish"
-    assert f"the publish does not wait for {late}." in run.output
+    assert f"publishing would not wait for {late}." in run.output
     assert not Path(run.published).exists()
 
     # What publishes nothing needs no order.
@@ -341,7 +341,7 @@ def test_with_nothing_at_all_nothing_is_known(dbt, tmp_path):
         assert con.execute("select as_of_date from marts.published_build").fetchall() == [(None,)]
     told = summarise(DuckDBTarget(None, run.warehouse, run.published))
     assert "There is no complete period yet." in told
-    assert "as of no day, as there is no data" in told
+    assert "as of no day, because there is no data" in told
 
 
 def test_a_warning_is_told_and_published(dbt, tmp_path):

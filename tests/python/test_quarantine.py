@@ -125,7 +125,7 @@ def test_no_more_rows_are_left_out_than_may_be(passes, rows, share, broken, open
         if broken == rows:
             # All orders are left out, within the share: but there must be some.
             assert "orders_not_empty (stop)" in refusal
-            assert "broken by the rest of" in refusal
+            assert "broken by what remains of" in refusal
             assert results["orders_not_empty"]["left_success"] is False
         elif not open_:
             assert f"{broken} of {rows} rows of raw_orders break rules" in refusal
@@ -408,7 +408,7 @@ def test_what_stops_leaves_the_published_file_as_it_was(dbt, tmp_path):
     for settings, orders, told in (
         ({"quality_policy": "strict"}, [BAD_STATUS], "status_is_known (stop)  1 of 39 rows"),
         ({}, [BAD_STATUS] * 2, "2 of 39 rows of raw_orders break rules, at most 1 may be quar"),
-        ({"max_quarantined_share": 1}, [BAD_STATUS] * 39, "broken by the rest of 39 rows"),
+        ({"max_quarantined_share": 1}, [BAD_STATUS] * 39, "broken by what remains of 39 rows"),
         ({}, None, "19 found, at least 20 expected"),
         ({"gate_timeout_seconds": 1}, [], "gate_timeout_seconds"),
     ):

@@ -125,7 +125,7 @@ def test_what_no_publish_made_stays(catalog, publish):
         engine.run("create schema marts")
         engine.run("create table marts.customers using parquet as select 1 as mine")
     with pytest.raises(
-        PublishFault, match=r"tables that no publish created: marts.customers. Move"
+        PublishFault, match=r"tables were not created by publishing: marts.customers. Move"
     ):
         publish(1)
     assert catalog.rows("select * from marts.customers") == [{"mine": 1}]
