@@ -546,7 +546,7 @@ def test_without_customers_there_is_no_change_to_explain(project, shop):
 
 
 @pytest.mark.parametrize(
-    ("analysis", "vars", "told"),
+    ("analysis", "vars", "message"),
     [
         ("reconcile_retention", {"period_start": "2025-11-31"}, "period_start must be a date"),
         ("reconcile_retention", {"period_start": "x' or ''='"}, "period_start must be a date"),
@@ -575,9 +575,9 @@ def test_without_customers_there_is_no_change_to_explain(project, shop):
         ("gaps_between_orders", {"candidate_windows": ["30"]}, "candidate_windows must be a list"),
     ],
 )
-def test_a_wrong_parameter_is_told(project, analysis, vars, told):
+def test_a_wrong_parameter_is_told(project, analysis, vars, message):
     faults = project.parameter_faults(analysis, vars)
-    assert len(set(faults)) == 1 and faults[0].startswith(told), faults
+    assert len(set(faults)) == 1 and faults[0].startswith(message), faults
 
 
 def test_a_quote_in_a_parameter_is_text(project, shop):

@@ -188,10 +188,10 @@ def test_a_closed_gate_tells_what_is_wrong_where_and_what_to_do(tmp_path):
     places = ["raw_customers", "raw_orders.order_id", "raw_orders.amount"]
     places.append("raw_customers.country_code")
     assert len(articles) == len(order)
-    for article, name, *told in zip(articles, order, rows, does, places, strict=True):
+    for article, name, *texts in zip(articles, order, rows, does, places, strict=True):
         rule = rules[name]
         examples = (rule.examples or "").split("; ")
-        for text in (name, rule.says, rule.remedy, rule.action, *told, *examples):
+        for text in (name, rule.says, rule.remedy, rule.action, *texts, *examples):
             assert text in article, (name, text)
     assert "4,000" in row_of(found, "raw_orders")
     for name, number in (("raw_customers", 2), ("raw_surveys", 0)):
@@ -249,7 +249,7 @@ def test_too_many_rows_to_leave_out_close_the_gate(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rule", "found", "told"),
+    ("rule", "found", "message"),
     [
         (
             "orders_not_empty",
@@ -259,11 +259,11 @@ def test_too_many_rows_to_leave_out_close_the_gate(tmp_path):
         ("amount_not_negative", AMOUNT, "Also broken by rows that were not left out"),
     ],
 )
-def test_a_rule_broken_by_what_is_left_closes_the_gate(tmp_path, rule, found, told):
+def test_a_rule_broken_by_what_is_left_closes_the_gate(tmp_path, rule, found, message):
     found = page(tmp_path, results(**{rule: {**found, "left_success": False}}))
     assert found.of("h1") == ["The gate is closed"]
     [article] = found.of("article")
-    for text in ("Stops the build", rule, told):
+    for text in ("Stops the build", rule, message):
         assert text in article
 
 
@@ -275,8 +275,8 @@ def test_a_warning_broken_by_what_is_left_does_not_close_the_gate(tmp_path):
 
 @pytest.mark.parametrize("table", [LEDGER, "quality.input_summary"])
 def test_an_input_that_was_staged_anew_is_told(tmp_path, table):
-    anew = f"update {table} set staged_by = 'another run' where input = 'raw_orders'"
-    found = page(tmp_path, results(), anew)
+    staged_again = f"update {table} set staged_by = 'another run' where input = 'raw_orders'"
+    found = page(tmp_path, results(), staged_again)
     assert found.of("h1") == ["The gate is closed"]
     assert "raw_orders was staged again after this check." in found.of("header")[0]
 

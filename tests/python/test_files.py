@@ -738,9 +738,9 @@ def test_what_may_not_be_read_is_refused():
         )
         for path in forbidden:
             path.chmod(0o755)
-    *told, read = done.stdout.splitlines()
+    *messages, read = done.stdout.splitlines()
     remedy = FILE_RULES["file_can_be_read"][1]
-    assert told == [
+    assert messages == [
         f"{path}: can't be read: Permission denied. {remedy} [file_can_be_read]"
         for path in forbidden
     ]

@@ -141,18 +141,18 @@ def test_a_rule_that_could_not_be_judged_is_an_error(project, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "words"),
     [
         ({"type": "expect_no_such_thing"}, "expect_no_such_thing not found"),
         ({"kwargs": {"column": "status", "value_sets": []}}, "value_sets"),
     ],
 )
-def test_a_rule_that_great_expectations_does_not_know_is_named(project, monkeypatch, change, told):
+def test_a_rule_that_great_expectations_does_not_know_is_named(project, monkeypatch, change, words):
     suite = gate.load_suite("raw_customers")
     [rule] = [one for one in suite["expectations"] if one["meta"]["rule"] == "country_code_is_iso"]
     rule |= change
     monkeypatch.setattr(gate, "load_suite", lambda name: suite)
-    message = rf"suites/raw_customers.yml: rule country_code_is_iso: (.|\n)*{told}"
+    message = rf"suites/raw_customers.yml: rule country_code_is_iso: (.|\n)*{words}"
     with pytest.raises(GateError, match=message):
         check(project, clean())
 
@@ -164,10 +164,10 @@ def test_examples_tell_no_personal_data(project):
     # A broken quote shifts a name into the columns beside it.
     raw["raw_orders"][0] |= {"status": "Maria Virtanen", "amount": "Maria", "ordered_at": "Maria V"}
     raw["raw_surveys"][0] |= {"survey_type": "Maria Virtanen", "score": "Maria 7"}
-    told = " ".join(result.examples or "" for result in check(project, raw).values())
-    assert "order_id o1" in told and "looks like aaaaa 9" in told
-    assert "customer_id looks like aaaaa@aaaaaaa.aaa" in told
-    assert "aria" not in told and "म" not in told
+    shown = " ".join(result.examples or "" for result in check(project, raw).values())
+    assert "order_id o1" in shown and "looks like aaaaa 9" in shown
+    assert "customer_id looks like aaaaa@aaaaaaa.aaa" in shown
+    assert "aria" not in shown and "म" not in shown
 
 
 def test_every_rule_says_what_it_means_under_a_name_of_its_own():

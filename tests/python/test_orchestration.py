@@ -77,7 +77,7 @@ def checkout(tmp_path_factory) -> Checkout:
     return Checkout(home)
 
 
-def told(output: str) -> str:
+def published_line(output: str) -> str:
     """Return the one line that says whether something was published."""
     [line] = [line for line in output.splitlines() if "PUBLISHED: " in line]
     return line
@@ -106,10 +106,10 @@ def test_a_closed_gate_is_told_and_a_retry_says_what_to_run(checkout):
     """By the script of the page, which a scheduler calls, and by its query."""
     [script] = re.findall(r"^```sh\n(#!/bin/sh\n.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     checkout.write_script("nightly.sh", script)
-    checkout.write_script("tell", '#!/bin/sh\necho "$1" > told\ncat "$2" "$3" >> told\n')
+    checkout.write_script("notify", '#!/bin/sh\necho "$1" > sent\ncat "$2" "$3" >> sent\n')
     checkout.deliver(bad())
     code, _ = checkout.call("./nightly.sh")
-    output = (checkout.home / "told").read_text("utf-8")
+    output = (checkout.home / "sent").read_text("utf-8")
     assert code == 1, output
     assert output.startswith("The gate is closed\n")
     assert "order_id o1 (raw_orders.csv row 2)" in output and "</html>" in output
@@ -122,15 +122,16 @@ def test_a_closed_gate_is_told_and_a_retry_says_what_to_run(checkout):
     checkout.deliver(clean(40))
     code, output = checkout.call(*RETRY)
     assert code == 1, output
-    assert "NOT PUBLISHED: the build failed, and dbt retry runs only the part of a build" in told(
-        output
+    assert (
+        "NOT PUBLISHED: the build failed, and dbt retry runs only the part of a build"
+        in published_line(output)
     )
-    assert "then r" + RUN_A_BUILD in told(output)
+    assert "then r" + RUN_A_BUILD in published_line(output)
     assert not checkout.published.exists()
 
     code, output = checkout.call(*BUILD)
     assert code == 0, output
-    assert "  PUBLISHED: " in told(output)
+    assert "  PUBLISHED: " in published_line(output)
     assert published_orders(checkout) == 40
 
 
@@ -293,10 +294,14 @@ def result(database: str | Path) -> dict[str, list[tuple]]:
 def test_floor_by_floor_comes_to_the_marts_of_a_whole_build(by_floor, demo_build):
     _, (too_early, *runs) = by_floor
     assert too_early.exit_code == 1, too_early.output
-    assert "the build failed. Fix what failed, then r" + RUN_A_BUILD in told(too_early.output)
+    assert "the build failed. Fix what failed, then r" + RUN_A_BUILD in published_line(
+        too_early.output
+    )
     for run in runs:
         assert run.exit_code == 0, run.output
-    assert "NOT PUBLISHED: dbt run does not run tests. R" + RUN_A_BUILD in told(runs[-1].output)
+    assert "NOT PUBLISHED: dbt run does not run tests. R" + RUN_A_BUILD in published_line(
+        runs[-1].output
+    )
     assert not Path(runs[-1].published).exists()
     assert result(runs[-1].warehouse) == result(demo_build.warehouse)
 
@@ -318,7 +323,7 @@ def test_steps_out_of_order_do_not_get_by_the_gate(by_floor, tmp_path):
         run = run_dbt(home, "run", "--select", step, vars=files)
         assert run.exit_code == (1 if refusal else 0), run.output
         assert not refusal or refusal in run.output
-        assert "NOT PUBLISHED: " in told(run.output)
+        assert "NOT PUBLISHED: " in published_line(run.output)
     after = result(runs[-1].warehouse)
     assert {mart: after[mart] for mart in MARTS} == {mart: before[mart] for mart in MARTS}
 
@@ -354,8 +359,8 @@ def test_node_by_node_comes_to_the_marts_of_a_whole_build(tmp_path, demo_build):
     for name in order:
         run = run_dbt(tmp_path, "build", "--select", name, "--indirect-selection=cautious")
         assert run.exit_code == 0, run.output
-        assert "NOT PUBLISHED: the selection leaves out" in told(run.output)
-        assert ". R" + RUN_A_BUILD in told(run.output)
+        assert "NOT PUBLISHED: the selection leaves out" in published_line(run.output)
+        assert ". R" + RUN_A_BUILD in published_line(run.output)
     tests = run_dbt(tmp_path, "test", "--exclude", "test_type:unit")
     assert tests.exit_code == 0, tests.output
     assert not Path(run.published).exists()

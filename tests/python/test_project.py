@@ -121,7 +121,7 @@ def test_no_floor_is_skipped(project):
 
 
 @pytest.mark.parametrize(
-    ("vars", "told"),
+    ("vars", "message"),
     [
         ({"period_grains": ["day"]}, "period_grains may contain only"),
         ({"period_grains": []}, "period_grains is empty"),
@@ -152,8 +152,8 @@ def test_no_floor_is_skipped(project):
         ({"allow_empty_inputs": "yes"}, "allow_empty_inputs must be true or false"),
     ],
 )
-def test_a_wrong_setting_is_told(project, vars, told):
-    assert any(told in fault for fault in project.setting_faults(vars)), told
+def test_a_wrong_setting_is_told(project, vars, message):
+    assert any(message in fault for fault in project.setting_faults(vars)), message
 
 
 def test_right_settings_are_not_refused(project):
@@ -253,7 +253,7 @@ def test_a_wrong_setting_is_told_before_anything_is_read(dbt):
 def test_a_working_database_that_can_not_be_used_is_told_in_a_line(dbt, tmp_path):
     same = tmp_path / "same.duckdb"
     (tmp_path / "no database.duckdb").write_text("no database")
-    for warehouse, told in (
+    for warehouse, message in (
         (same, "are the same file"),
         (tmp_path / "staging.duckdb", "can't be named staging"),
         (tmp_path / "no database.duckdb", "not a valid DuckDB database"),
@@ -261,7 +261,7 @@ def test_a_working_database_that_can_not_be_used_is_told_in_a_line(dbt, tmp_path
     ):
         run = dbt("build", warehouse=warehouse, published=same)
         assert run.exit_code != 0
-        assert told in run.output and "Traceback" not in run.output, run.output
+        assert message in run.output and "Traceback" not in run.output, run.output
     assert not same.exists()
 
 
@@ -327,8 +327,8 @@ def test_every_setting_is_described_with_its_default():
     defaults = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]
     page = (PROJECT / "docs" / "settings.md").read_text("utf-8")
     assert sorted(re.findall(r"^### `?(\w+)", page, re.MULTILINE)) == sorted(defaults)
-    told = dict(re.findall(r"^### `(\w+)`\n\nDefault: `(.+?)`", page, re.MULTILINE))
-    assert {name: yaml.safe_load(default) for name, default in told.items()} == defaults
+    documented = dict(re.findall(r"^### `(\w+)`\n\nDefault: `(.+?)`", page, re.MULTILINE))
+    assert {name: yaml.safe_load(default) for name, default in documented.items()} == defaults
 
 
 def test_with_nothing_at_all_nothing_is_known(dbt, tmp_path):
@@ -339,9 +339,9 @@ def test_with_nothing_at_all_nothing_is_known(dbt, tmp_path):
         for mart in MARTS:
             assert con.execute(f"select count(*) from marts.{mart}").fetchall() == [(0,)]
         assert con.execute("select as_of_date from marts.published_build").fetchall() == [(None,)]
-    told = summarise(DuckDBTarget(None, run.warehouse, run.published))
-    assert "There is no complete period yet." in told
-    assert "as of no day, because there is no data" in told
+    summary = summarise(DuckDBTarget(None, run.warehouse, run.published))
+    assert "There is no complete period yet." in summary
+    assert "as of no day, because there is no data" in summary
 
 
 def test_a_warning_is_told_and_published(dbt, tmp_path):
@@ -351,8 +351,8 @@ def test_a_warning_is_told_and_published(dbt, tmp_path):
     assert run.exit_code == 0, run.output
     assert "WARNING: raw_customers.country_code  country_code_is_iso (warn)  1 of " in run.output
     assert "customer_id 006 (raw_customers.csv row 7)" in run.output
-    told = summarise(DuckDBTarget(None, run.warehouse, run.published))
-    assert "1 warn: country_code_is_iso" in told
+    summary = summarise(DuckDBTarget(None, run.warehouse, run.published))
+    assert "1 warn: country_code_is_iso" in summary
 
 
 def test_dbt_v2_is_refused_and_says_why():

@@ -485,7 +485,7 @@ def test_only_a_whole_build_publishes(dbt, tmp_path):
         (build_id,)
     ]
 
-    for command, told in (
+    for command, reason in (
         (("run",), "dbt run does not run tests"),
         (("build", "--select", "int_as_of+"), "the selection leaves out"),
         (("build", "--exclude", "nps_key_is_unique"), "the selection leaves out"),
@@ -493,7 +493,7 @@ def test_only_a_whole_build_publishes(dbt, tmp_path):
     ):
         run = dbt(*command, vars=folder)
         assert run.exit_code == 0, run.output
-        assert "NOT PUBLISHED: " in run.output and told in run.output, run.output
+        assert "NOT PUBLISHED: " in run.output and reason in run.output, run.output
         assert "Run make build (or dbt build) with the same settings." in run.output
     assert published.read_bytes() == before
 

@@ -405,7 +405,7 @@ def test_what_stops_leaves_the_published_file_as_it_was(dbt, tmp_path):
     good = dbt("build", vars=write(tmp_path / "in", clean()))
     assert good.exit_code == 0, good.output
     before = Path(good.published).read_bytes()
-    for settings, orders, told in (
+    for settings, orders, message in (
         ({"quality_policy": "strict"}, [BAD_STATUS], "status_is_known (stop)  1 of 39 rows"),
         ({}, [BAD_STATUS] * 2, "2 of 39 rows of raw_orders break rules, at most 1 may be quar"),
         ({"max_quarantined_share": 1}, [BAD_STATUS] * 39, "broken by what remains of 39 rows"),
@@ -418,8 +418,8 @@ def test_what_stops_leaves_the_published_file_as_it_was(dbt, tmp_path):
         if orders is None:
             raw["raw_orders"] = raw["raw_orders"][:19]
         run = dbt("build", vars=write(tmp_path / "in", raw) | settings)
-        assert run.exit_code != 0, told
-        assert told in run.output, run.output
+        assert run.exit_code != 0, message
+        assert message in run.output, run.output
         assert "Traceback" not in run.output
         assert "NOT PUBLISHED" in run.output
         assert Path(good.published).read_bytes() == before

@@ -148,12 +148,12 @@ def test_load_touches_its_own_tables_only(catalog, tmp_path):
     with catalog.opened() as engine:
         engine.run("create schema crm")
         engine.run("create table crm.raw_orders using parquet as select 1 as mine")
-    for schema, told in (
+    for schema, message in (
         ("crm", "crm.raw_orders: already exists and was not created by load"),
         ("Published_x", "raw_schema: published_x is a schema of the marts"),
     ):
         done = catalog.load(tmp_path, *folder, "--vars", f'{{"raw_schema": "{schema}"}}')
-        assert done.exit_code == 1 and told in done.output, done.output
+        assert done.exit_code == 1 and message in done.output, done.output
     assert catalog.rows("select * from crm.raw_orders") == [{"mine": 1}]
     assert len(catalog.rows("show tables in crm")) == 1
 
@@ -178,11 +178,11 @@ def test_a_session_in_which_numbers_would_be_others_is_refused(spark, tmp_path):
     assert spark.load(tmp_path).exit_code == 1
     profiles = tmp_path / "project" / "profiles.yml"
     right = profiles.read_text()
-    for line, told in (
+    for line, message in (
         ('spark.sql.ansi.enabled": "true"', "spark.sql.ansi.enabled of the session is false and"),
         ('spark.sql.session.timeZone": UTC', "spark.sql.session.timeZone of the session is Asia"),
     ):
         wrong = line.replace("true", "false").replace(": UTC", ": Asia/Tokyo")
         profiles.write_text(right.replace(line, wrong))
         done = spark.build(tmp_path)
-        assert done.exit_code == 1 and told in done.output, done.output
+        assert done.exit_code == 1 and message in done.output, done.output

@@ -155,8 +155,8 @@ def test_tasks_are_counted_by_the_worker_that_did_them(monkeypatch):
         return {"completedTasks": tasks, "isActive": active, "executorLogs": logs}
 
     driver = {"completedTasks": 0, "isActive": True, "executorLogs": {}}
-    told = [driver, executor(3, 1, active=False), executor(4, 2), executor(5, 1)]
-    monkeypatch.setattr(spark_cluster, "get", lambda address: told)
+    reported = [driver, executor(3, 1, active=False), executor(4, 2), executor(5, 1)]
+    monkeypatch.setattr(spark_cluster, "get", lambda address: reported)
     assert spark_cluster.tasks_by_worker(CLUSTER) == {"worker-1": 8, "worker-2": 4}
 
 
@@ -190,8 +190,8 @@ def java(tmp_path: Path, monkeypatch) -> Callable[[str, str], Path]:
     def make(where: str, version: str) -> Path:
         program, home = tmp_path / where / "java", tmp_path / version
         program.parent.mkdir(parents=True)
-        said = rf"    java.home = {home}\n    java.specification.version = {version}\n"
-        program.write_text(f"#!/bin/sh\nprintf '{said}' >&2\n")
+        output = rf"    java.home = {home}\n    java.specification.version = {version}\n"
+        program.write_text(f"#!/bin/sh\nprintf '{output}' >&2\n")
         program.chmod(0o755)
         return home
 
@@ -357,8 +357,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spark]:
     """Return a cluster that is up, in a folder with a blank and a letter beyond ASCII."""
     spark = Spark(tmp_path_factory.mktemp("cluster") / "my spärk")
     try:
-        said = spark.run("spark-up")
-        assert re.fullmatch(r"Spark is up: Thrift at 127\.0\.0\.1:\d+, 2 workers of .*", said), said
+        output = spark.run("spark-up")
+        assert re.fullmatch(r"Spark is up: Thrift at 127\.0\.0\.1:\d+, 2 workers of .*", output), (
+            output
+        )
         yield spark
     finally:
         spark.run("spark-down")
@@ -396,8 +398,8 @@ class TestCluster:
 
     def test_a_second_up_says_so(self, spark):
         before = spark.cluster
-        said = spark.run("spark-up")
-        assert said.startswith("Spark is up already: Thrift at 127.0.0.1:") and "\n" not in said
+        output = spark.run("spark-up")
+        assert output.startswith("Spark is up already: Thrift at 127.0.0.1:") and "\n" not in output
         assert spark.cluster == before
 
     def test_there_is_room_for_another_application(self, spark):
@@ -430,14 +432,14 @@ class TestCluster:
             ("LOYALTY_SPARK_PORT", spark.cluster.thrift_port),
             ("LOYALTY_SPARK_MASTER_PORT", spark.cluster.master.rpartition(":")[2]),
         ):
-            said = other.run("spark-up", **{name: str(port)})
-            assert f"can't use port {port} of 127.0.0.1: Address already in use" in said
-            assert name in said and "\n" not in said
+            output = other.run("spark-up", **{name: str(port)})
+            assert f"can't use port {port} of 127.0.0.1: Address already in use" in output
+            assert name in output and "\n" not in output
         # Free when the start began, taken when the Thrift server wants it.
         taken = other.environment["LOYALTY_SPARK_MASTER_PORT"]
-        said = other.run("spark-up", LOYALTY_SPARK_PORT=taken)
-        assert "Spark did not start: thrift ended with exit code" in said and "\n" not in said
-        assert "BindException" in Path(said.partition("Read ")[2]).read_text("utf-8")
+        output = other.run("spark-up", LOYALTY_SPARK_PORT=taken)
+        assert "Spark did not start: thrift ended with exit code" in output and "\n" not in output
+        assert "BindException" in Path(output.partition("Read ")[2]).read_text("utf-8")
         assert not other.processes() and not (other.folder / STATE).exists()
 
     def test_a_table_that_was_half_written_is_no_obstacle(self, spark):
@@ -460,10 +462,10 @@ class TestCluster:
         assert is_written(half)
         with pytest.raises(Refusal, match="is broken"):
             running(spark.folder)
-        said = spark.run("spark-up").splitlines()
-        assert said[0].startswith(f"Spark in {spark.folder} is only partly running")
-        assert said[1].startswith(f"{spark.folder / 'strays' / 'half'}: moved here")
-        assert said[2].startswith("Spark is up: ") and len(said) == 3
+        output = spark.run("spark-up").splitlines()
+        assert output[0].startswith(f"Spark in {spark.folder} is only partly running")
+        assert output[1].startswith(f"{spark.folder / 'strays' / 'half'}: moved here")
+        assert output[2].startswith("Spark is up: ") and len(output) == 3
         assert not spark_cluster.processes(cluster.id)
         assert spark.query("select x from whole") == [(1,)]
         spark.query("create table half as select 1 as x")
@@ -472,8 +474,8 @@ class TestCluster:
     def test_down_leaves_nothing_of_what_a_kill_left(self, spark):
         spark.query("drop table if exists kept", "create table kept as select 1 as x")
         spark.kill("worker-2")
-        said = spark.run("spark-down")
-        assert re.fullmatch(r"Spark is down: \d+ processes ended\.", said), said
+        output = spark.run("spark-down")
+        assert re.fullmatch(r"Spark is down: \d+ processes ended\.", output), output
         assert not spark.processes()
         assert (
             spark.run("spark-down") == f"Nothing to stop: Spark is not running in {spark.folder}."

@@ -60,15 +60,15 @@ def test_who_has_the_working_database_open_is_told_in_one_line(tmp_path, how):
     working = tmp_path / "loyalty.duckdb"
     duckdb.connect(str(working)).close()
     with opened(working, how) as holder:
-        told = f"{working} is in use: process {holder.pid} (python"
+        message = f"{working} is in use: process {holder.pid} (python"
         code, output = customer_loyalty("build", home=tmp_path)
         assert code == os.EX_TEMPFAIL
         [line] = output.splitlines()
-        assert line.startswith(f"Error: {told}") and "make build WAIT=60" in line
+        assert line.startswith(f"Error: {message}") and "make build WAIT=60" in line
         by_dbt = run_dbt(tmp_path, "build")
         assert by_dbt.exit_code == 2
         [line] = [line for line in by_dbt.output.splitlines() if "is in use" in line]
-        assert line.strip().startswith(told) and "Traceback" not in by_dbt.output
+        assert line.strip().startswith(message) and "Traceback" not in by_dbt.output
 
 
 def test_the_wait_ends_when_the_database_is_free_or_the_time_is_over(tmp_path):

@@ -156,12 +156,16 @@ class Project:
         return self._faults("compile", "--select", analysis, *QUICKLY, settings=vars)
 
     def _faults(self, *command: str, settings: dict) -> list[str]:
-        told = []
-        self._dbt(*command, settings=settings, told=told)
-        return re.findall(r"^ +- (.*)$", "\n".join(told), re.MULTILINE)
+        messages = []
+        self._dbt(*command, settings=settings, messages=messages)
+        return re.findall(r"^ +- (.*)$", "\n".join(messages), re.MULTILINE)
 
     def _dbt(
-        self, command: str, *options: str, settings: dict | None = None, told: list | None = None
+        self,
+        command: str,
+        *options: str,
+        settings: dict | None = None,
+        messages: list | None = None,
     ):
         """Run a command that must succeed, unless its messages are asked for."""
         # Imported here: it takes a second, which a run of other tests should not pay.
@@ -175,11 +179,11 @@ class Project:
                 patch.delenv(name)
             # A database in memory bears the same name wherever it is: the SQL runs on any.
             patch.setenv("LOYALTY_WAREHOUSE", ":memory:")
-            listen = [lambda event: told.append(event.info.msg)] if told is not None else []
+            listen = [lambda event: messages.append(event.info.msg)] if messages is not None else []
             run = dbtRunner(manifest=manifest, callbacks=listen).invoke(
                 [command, *options, *self.base, "--vars", settings]
             )
-        assert run.success or told, f"dbt {command} failed: {run.exception or run.result}"
+        assert run.success or messages, f"dbt {command} failed: {run.exception or run.result}"
         return run.result
 
 
