@@ -398,7 +398,7 @@ def test_verdicts(project):
         assert {row[name] for name in (*nothing, "difference_high")} == {None}
 
 
-def test_equal_scores_are_seldom_called_different(project):
+def test_equal_scores_are_rarely_called_different(project):
     """Every outcome of 5 answers against every one of 50, of shops in which nothing changed."""
 
     def outcomes(n: int) -> list[tuple[int, int, int]]:
@@ -531,7 +531,7 @@ def test_effects_add_up_to_the_change(project, shop, mart, weight, total, parame
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_without_customers_there_is_no_change_to_explain(project, shop):
+def test_without_customers_the_change_is_null(project, shop):
     """Nobody was there before the first month."""
     sql = project.analysis("what_moved_retention", {"compared_with": "2023-01-01"})
     found = rows_of(shop, sql)
@@ -575,7 +575,7 @@ def test_without_customers_there_is_no_change_to_explain(project, shop):
         ("gaps_between_orders", {"candidate_windows": ["30"]}, "candidate_windows must be a list"),
     ],
 )
-def test_a_wrong_parameter_is_told(project, analysis, vars, message):
+def test_an_invalid_parameter_is_reported(project, analysis, vars, message):
     faults = project.parameter_faults(analysis, vars)
     assert len(set(faults)) == 1 and faults[0].startswith(message), faults
 
@@ -653,7 +653,7 @@ def shown(con, sql: str, limit: int) -> str:
     return printed.getvalue()
 
 
-def test_the_docs_show_what_comes_out(project, shop):
+def test_the_docs_show_the_actual_output(project, shop):
     docs = Path(PROJECT / "docs" / "analyses.md").read_text("utf-8")
     blocks = re.findall(r"^```\n\$ (.*?)\n(?=[|┌])(.*?)^```", docs, re.DOTALL | re.MULTILINE)
     assert len(blocks) == docs.count("\n$ ") == 8

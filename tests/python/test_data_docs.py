@@ -165,7 +165,7 @@ def row_of(found: Page, name: str) -> str:
 # --- what it tells ---------------------------------------------------------------------------
 
 
-def test_a_closed_gate_tells_what_is_wrong_where_and_what_to_do(tmp_path):
+def test_a_closed_gate_shows_what_is_wrong_where_and_what_to_do(tmp_path):
     broken = {
         "country_code_is_iso": COUNTRY,
         "amount_not_negative": AMOUNT,
@@ -199,7 +199,7 @@ def test_a_closed_gate_tells_what_is_wrong_where_and_what_to_do(tmp_path):
         assert f"{number} of {rules}" in row_of(found, name)
 
 
-def test_an_open_gate_tells_its_warnings(tmp_path):
+def test_an_open_gate_shows_its_warnings(tmp_path):
     found = page(tmp_path, results(country_code_is_iso=COUNTRY))
     assert found.of("h1") == ["The gate is open, with warnings"]
     header = found.of("header")[0]
@@ -228,7 +228,7 @@ def test_an_open_gate_shows_every_rule_that_was_kept(tmp_path):
     }
 
 
-def test_rows_that_are_left_out_are_told(tmp_path):
+def test_rows_left_out_are_shown(tmp_path):
     found = page(tmp_path, results(amount_not_negative=AMOUNT), orders=(3, 1001, 40))
     assert found.of("h1") == ["The gate is open, with warnings"]
     assert "1,004 rows are left out" in found.of("header")[0]
@@ -259,7 +259,7 @@ def test_too_many_rows_to_leave_out_close_the_gate(tmp_path):
         ("amount_not_negative", AMOUNT, "Also broken by rows that were not left out"),
     ],
 )
-def test_a_rule_broken_by_what_is_left_closes_the_gate(tmp_path, rule, found, message):
+def test_a_rule_broken_by_remaining_rows_closes_the_gate(tmp_path, rule, found, message):
     found = page(tmp_path, results(**{rule: {**found, "left_success": False}}))
     assert found.of("h1") == ["The gate is closed"]
     [article] = found.of("article")
@@ -267,14 +267,14 @@ def test_a_rule_broken_by_what_is_left_closes_the_gate(tmp_path, rule, found, me
         assert text in article
 
 
-def test_a_warning_broken_by_what_is_left_does_not_close_the_gate(tmp_path):
+def test_a_warning_broken_by_remaining_rows_does_not_close_the_gate(tmp_path):
     broken = {**COUNTRY, "left_success": False}
     found = page(tmp_path, results(country_code_is_iso=broken), orders=(1, 0, 40))
     assert found.of("h1") == ["The gate is open, with warnings"]
 
 
 @pytest.mark.parametrize("table", [LEDGER, "quality.input_summary"])
-def test_an_input_that_was_staged_anew_is_told(tmp_path, table):
+def test_an_input_staged_again_is_reported(tmp_path, table):
     staged_again = f"update {table} set staged_by = 'another run' where input = 'raw_orders'"
     found = page(tmp_path, results(), staged_again)
     assert found.of("h1") == ["The gate is closed"]
@@ -305,7 +305,7 @@ def test_the_page_loads_nothing(any_page):
     assert "link" not in {tag for tag, _ in any_page.elements}
 
 
-def test_the_page_can_be_read_by_everybody(any_page):
+def test_the_page_is_accessible(any_page):
     tags = [tag for tag, _ in any_page.elements]
     assert dict(any_page.elements)["html"]["lang"] == "en"
     assert any_page.of("title")[0].startswith(any_page.of("h1")[0])
@@ -395,7 +395,7 @@ def test_without_results_one_line_says_why(tmp_path):
         assert "built by an older version" in refused(older, output)
 
 
-def test_a_database_that_somebody_writes_to_is_named(tmp_path):
+def test_a_database_open_for_writing_is_named(tmp_path):
     path = warehouse(tmp_path, results())
     hold = (
         "import duckdb, sys; con = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"

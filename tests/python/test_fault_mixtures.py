@@ -349,7 +349,7 @@ def report(figures: Figures) -> str:
 
 
 @pytest.mark.parametrize("number", range(ROUNDS * len(KINDS)))
-def test_what_is_reported_is_what_was_injected(project, refusal_sql, random_seed, number):
+def test_exactly_the_injected_faults_are_reported(project, refusal_sql, random_seed, number):
     figures = Figures()
     try_mixture(project, refusal_sql, made_of(random_seed, number), figures)
     assert not figures.wrong, report(figures)
@@ -404,7 +404,7 @@ def test_the_limit_is_the_one_of_the_project():
 
 
 @pytest.mark.parametrize("number", range(2))
-def test_clean_worlds_are_not_accused(project, random_seed, number):
+def test_clean_worlds_break_no_rule(project, random_seed, number):
     """Many worlds at once: each has ids of its own, but the rates of all are together."""
     chosen = settings_of(f"{random_seed} clean", number)
     assert_not_accused(project, chosen, f"{random_seed} {number}", CLEAN_WORLDS)
@@ -449,6 +449,6 @@ def assert_right_results(project: Project, raw: dict, chosen: dict, run: gate.Ru
     assert {rule: one.unexpected_count for rule, one in broken.items()} == expected
 
 
-def test_the_demo_is_not_accused(project):
+def test_the_demo_gives_no_false_alarm(project):
     raw = read_folder(PROJECT / "seeds")
     assert_right_results(project, raw, {}, run_of(CLOCKS[-1], ["files"], {}))

@@ -30,7 +30,7 @@ def upper_floors(project, settings=None) -> list:
 @pytest.mark.parametrize(
     "faults", together(FAULTS, alike=lambda fault: ACTIONS[fault.rules[0]]), ids=names
 )
-def test_a_fault_is_found_where_it_is_and_done_with_as_its_rule_says(project, refusal_sql, faults):
+def test_a_fault_is_found_in_its_rows_and_its_action_is_taken(project, refusal_sql, faults):
     raw = clean(ROWS)
     broken = write(faults, raw)
 
@@ -64,7 +64,7 @@ def test_a_fault_is_found_where_it_is_and_done_with_as_its_rule_says(project, re
         ]
 
 
-def test_a_cause_is_told_before_what_follows_from_it(project, refusal_sql):
+def test_a_cause_is_reported_before_its_consequence(project, refusal_sql):
     raw = clean()
     for order in raw["raw_orders"]:
         order["status"] = "shipped"

@@ -265,7 +265,7 @@ PARQUET_READ = {
 
 
 @pytest.mark.parametrize("value", PARQUET_READ)
-def test_parquet_is_brought_to_text(tmp_path, value):
+def test_parquet_becomes_text(tmp_path, value):
     parquet(value)(tmp_path)
     with duckdb.connect(":memory:") as con:
         con.execute("set TimeZone = 'America/New_York'")
@@ -665,20 +665,20 @@ def test_what_is_refused_says_why_and_what_to_do(tmp_path, case):
     assert "Error" not in message
 
 
-def test_no_home_no_folder():
+def test_an_unknown_home_is_reported():
     with pytest.raises(FileFault, match="the user after ~ does not exist") as fault:
         land_rates(Path("~nobody-is-called-so"))
     assert fault.value.rule == "folder_is_there"
 
 
-def test_each_rule_says_what_it_wants_and_what_to_do():
+def test_each_file_rule_says_what_it_requires_and_what_to_do():
     # What can't be read is tried by a user of its own, below.
     assert {case.rule for case in REFUSED.values()} | {"file_can_be_read"} == set(FILE_RULES)
     for says, remedy in FILE_RULES.values():
         assert says.endswith(".") and remedy.endswith(".")
 
 
-def test_all_faults_of_an_input_are_told_at_once(tmp_path):
+def test_all_faults_of_an_input_are_reported_at_once(tmp_path):
     files(
         **{
             f"{NAME}/1.csv": HEADER + "a,b\n",
@@ -713,7 +713,7 @@ for folder in sys.argv[1:]:
 """
 
 
-def test_what_may_not_be_read_is_refused():
+def test_an_unreadable_file_is_refused():
     """As a user who is not root, who may read everything; in a folder that all may enter."""
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
@@ -748,7 +748,7 @@ def test_what_may_not_be_read_is_refused():
 
 
 @pytest.mark.parametrize("make", [content(RATES + MANY), parquet("repeat('a', 3000000)")])
-def test_a_fault_that_is_not_the_files_is_no_file_fault(tmp_path, make):
+def test_an_error_that_is_not_the_files_is_not_a_file_fault(tmp_path, make):
     make(tmp_path)
     with duckdb.connect(":memory:") as con:
         con.execute("set memory_limit = '1MB'; set temp_directory = ''")
@@ -756,7 +756,7 @@ def test_a_fault_that_is_not_the_files_is_no_file_fault(tmp_path, make):
             land(con, str(tmp_path), NAME)
 
 
-def test_a_build_tells_the_faults_of_all_inputs(dbt, tmp_path):
+def test_a_build_reports_the_faults_of_all_inputs(dbt, tmp_path):
     raw = clean()
     raw["raw_customers"][3]["full_name"] = PERSONAL
     write_csv(tmp_path / "data", raw)

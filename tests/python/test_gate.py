@@ -47,7 +47,7 @@ def broken(results: dict[str, Result]) -> set[str]:
     return {rule for rule, result in results.items() if not result.success}
 
 
-def test_clean_inputs_are_not_accused(project):
+def test_clean_inputs_break_no_rule(project):
     assert broken(check(project, clean())) == set()
 
 
@@ -121,7 +121,7 @@ def test_each_source_needs_its_required_inputs(project):
         ("2025-01-31T20:20-09:30", "2025-02-01 05:50:00"),
     ],
 )
-def test_timestamps_are_brought_to_utc(project, text, utc):
+def test_timestamps_are_converted_to_utc(project, text, utc):
     raw = clean()
     raw["raw_orders"] = [raw["raw_orders"][0] | {"ordered_at": text}]
     with duckdb.connect(":memory:") as con:
@@ -131,7 +131,7 @@ def test_timestamps_are_brought_to_utc(project, text, utc):
     assert found == datetime.fromisoformat(utc)
 
 
-def test_a_rule_that_could_not_be_judged_is_an_error(project, monkeypatch):
+def test_a_rule_without_a_result_is_an_error(project, monkeypatch):
     suite = gate.load_suite("raw_orders")
     suite["expectations"][0]["kwargs"]["column"] = "no_such_column"
     load = gate.load_suite
@@ -157,7 +157,7 @@ def test_a_rule_that_great_expectations_does_not_know_is_named(project, monkeypa
         check(project, clean())
 
 
-def test_examples_tell_no_personal_data(project):
+def test_examples_contain_no_personal_data(project):
     raw = clean()
     raw["raw_customers"][30] |= {"customer_id": "maria@example.com", "signed_up_at": ""}
     raw["raw_orders"][1] |= {"order_id": "Maria Virtanen", "amount": "मारिया"}
@@ -236,7 +236,7 @@ def test_a_closed_gate_stops_everything_below_it(dbt, clean_build, tmp_path):
     assert published.read_bytes() == before
 
 
-def test_what_was_staged_anew_is_unchecked(dbt, clean_build):
+def test_inputs_staged_again_are_unchecked(dbt, clean_build):
     good = {"raw_data": str(clean_build)}
     assert dbt("run", "--select", "staged_orders", vars=good).exit_code == 0
     run = dbt("run", "--select", "clean_orders", vars=good)

@@ -102,7 +102,7 @@ def bad() -> dict[str, list[dict]]:
 # --- retry, kill, timeout ---------------------------------------------------------------------
 
 
-def test_a_closed_gate_is_told_and_a_retry_says_what_to_run(checkout):
+def test_a_closed_gate_is_reported_and_a_retry_says_what_to_run(checkout):
     """By the script of the page, which a scheduler calls, and by its query."""
     [script] = re.findall(r"^```sh\n(#!/bin/sh\n.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     checkout.write_script("nightly.sh", script)
@@ -212,7 +212,7 @@ def test_the_page_has_all_exit_codes():
     assert codes == ["0", "1", "2", str(os.EX_TEMPFAIL), "124, 137, 143"]
 
 
-def test_a_build_in_the_way_of_another_exits_with_75(checkout):
+def test_a_second_build_exits_with_75(checkout):
     warehouse = checkout.home / "warehouse" / "loyalty.duckdb"
     duckdb.connect(str(warehouse)).close()
     for read_only in (False, True):
@@ -222,7 +222,7 @@ def test_a_build_in_the_way_of_another_exits_with_75(checkout):
         assert len(output.splitlines()) == 1 and "is in use" in output
 
 
-def test_a_build_waits_for_another_and_exits_with_2_when_it_can_not_begin(checkout):
+def test_a_build_waits_for_another_and_exits_with_2_if_it_can_not_start(checkout):
     warehouse = checkout.home / "warehouse" / "loyalty.duckdb"
     wrong = ("--vars", '{"activity_window_days": "60"}')
     with duckdb.connect(str(warehouse)):
@@ -235,7 +235,7 @@ def test_a_build_waits_for_another_and_exits_with_2_when_it_can_not_begin(checko
     assert "Invalid settings (vars)" in output
 
 
-def test_what_is_no_whole_build_is_no_success(checkout):
+def test_a_partial_build_is_not_a_success(checkout):
     """An option of dbt in the environment that makes it a part of one."""
     code, output = checkout.call(*BUILD, env={"DBT_RESOURCE_TYPES": "seed"})
     assert code == 1, output
@@ -291,7 +291,7 @@ def result(database: str | Path) -> dict[str, list[tuple]]:
         return {name: con.execute(sql).fetchall() for name, sql in queries.items()}
 
 
-def test_floor_by_floor_comes_to_the_marts_of_a_whole_build(by_floor, demo_build):
+def test_folder_by_folder_gives_the_marts_of_a_whole_build(by_floor, demo_build):
     _, (too_early, *runs) = by_floor
     assert too_early.exit_code == 1, too_early.output
     assert "the build failed. Fix what failed, then r" + RUN_A_BUILD in published_line(
@@ -306,7 +306,7 @@ def test_floor_by_floor_comes_to_the_marts_of_a_whole_build(by_floor, demo_build
     assert result(runs[-1].warehouse) == result(demo_build.warehouse)
 
 
-def test_steps_out_of_order_do_not_get_by_the_gate(by_floor, tmp_path):
+def test_steps_out_of_order_do_not_bypass_the_gate(by_floor, tmp_path):
     home, runs = by_floor
     before = result(runs[-1].warehouse)
     files = write(tmp_path / "bad", bad())
@@ -352,7 +352,7 @@ def in_order(home: Path) -> list[str]:
 
 
 @pytest.mark.long
-def test_node_by_node_comes_to_the_marts_of_a_whole_build(tmp_path, demo_build):
+def test_node_by_node_gives_the_marts_of_a_whole_build(tmp_path, demo_build):
     """As Airflow's Cosmos does: a process for each, with the tests that read nothing else."""
     order = in_order(tmp_path)
     assert len(order) > 50 and order[-1] == "customer_loyalty.published.published_build"

@@ -68,7 +68,7 @@ def test_marts_are_public_with_enforced_contracts_and_descriptions(project):
         assert all(column.description for column in node.columns.values())
 
 
-def test_what_marts_are_made_of_is_private(project):
+def test_models_behind_the_marts_are_private(project):
     for node in project.manifest.nodes.values():
         if node.resource_type == "model" and node.fqn[1] == "intermediate":
             assert node.access == "private", node.name
@@ -98,7 +98,7 @@ def test_every_model_says_its_grain(project):
             assert node.description.startswith("One row"), node.name
 
 
-def test_no_floor_is_skipped(project):
+def test_no_folder_is_skipped(project):
     """Data flows one way: a floor reads itself, or the one above."""
     reads = {
         "raw": set(),
@@ -152,11 +152,11 @@ def test_no_floor_is_skipped(project):
         ({"allow_empty_inputs": "yes"}, "allow_empty_inputs must be true or false"),
     ],
 )
-def test_a_wrong_setting_is_told(project, vars, message):
+def test_an_invalid_setting_is_reported(project, vars, message):
     assert any(message in fault for fault in project.setting_faults(vars)), message
 
 
-def test_right_settings_are_not_refused(project):
+def test_valid_settings_are_accepted(project):
     for vars in (
         {},
         {"as_of_date": "2024-02-29", "csat_satisfied_from": {"-2-2": 1, "1-7": 5.5}},
@@ -181,7 +181,7 @@ def test_vars_are_json_and_folders_are_the_callers(tmp_path):
             read_vars("", wrong, tmp_path)
 
 
-def test_a_query_that_needs_the_working_database_is_told_so(tmp_path):
+def test_a_query_that_needs_the_working_database_says_so(tmp_path):
     working, published = str(tmp_path / "loyalty.duckdb"), str(tmp_path / "published.duckdb")
     nothing = str(tmp_path / "nothing.duckdb")
     for path in (published, working):
@@ -237,7 +237,7 @@ def test_a_build_on_other_threads_publishes_the_same_rows(dbt, demo_build, threa
     assert all(sets[0]) and sets[0] == sets[1]
 
 
-def test_a_wrong_setting_is_told_before_anything_is_read(dbt):
+def test_an_invalid_setting_is_reported_before_anything_is_read(dbt):
     for wrong in (
         {"sources": ["salesfarce"]},
         {"activity_window_days": "30"},
@@ -250,7 +250,7 @@ def test_a_wrong_setting_is_told_before_anything_is_read(dbt):
         assert next(iter(wrong)) in run.output
 
 
-def test_a_working_database_that_can_not_be_used_is_told_in_a_line(dbt, tmp_path):
+def test_an_unusable_working_database_is_reported_in_a_line(dbt, tmp_path):
     same = tmp_path / "same.duckdb"
     (tmp_path / "no database.duckdb").write_text("no database")
     for warehouse, message in (
@@ -311,7 +311,7 @@ def test_nothing_is_made_or_tested_after_the_publish(tmp_path):
     assert run.exit_code == 0, run.output
 
 
-def test_a_misspelt_setting_is_told(dbt):
+def test_a_misspelt_setting_gives_a_warning(dbt):
     run = dbt("seed", "--select", "countries", vars={"minimum_response": 3})
     assert "WARNING: minimum_response is not a setting" in run.output
 
@@ -331,7 +331,7 @@ def test_every_setting_is_described_with_its_default():
     assert {name: yaml.safe_load(default) for name, default in documented.items()} == defaults
 
 
-def test_with_nothing_at_all_nothing_is_known(dbt, tmp_path):
+def test_without_data_the_marts_are_empty(dbt, tmp_path):
     folder = write(tmp_path / "empty", dict.fromkeys(INPUTS, ()))
     run = dbt("build", vars={**folder, "allow_empty_inputs": True})
     assert run.exit_code == 0, run.output
@@ -344,7 +344,7 @@ def test_with_nothing_at_all_nothing_is_known(dbt, tmp_path):
     assert "as of no day, because there is no data" in summary
 
 
-def test_a_warning_is_told_and_published(dbt, tmp_path):
+def test_a_warning_is_printed_and_published(dbt, tmp_path):
     raw = clean()
     raw["raw_customers"][5]["country_code"] = "XX"
     run = dbt("build", vars=write(tmp_path / "warned", raw))
@@ -411,7 +411,7 @@ SECRETS = (
 )
 
 
-def test_no_file_holds_a_secret_or_tells_of_a_machine():
+def test_no_file_contains_a_secret_or_names_a_machine():
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(listed, cwd=PROJECT, capture_output=True, check=False)
     if done.returncode:

@@ -147,7 +147,7 @@ def test_a_row_with_several_faults_counts_once(passes):
         assert row["breaks_a_rule"] and not row["follows_customer"]
 
 
-def test_a_limit_passed_in_one_input_does_not_blame_another(passes):
+def test_a_limit_exceeded_in_one_input_does_not_affect_another(passes):
     raw = clean()
     for row in raw["raw_orders"][4:7]:
         row |= BAD_STATUS
@@ -269,7 +269,7 @@ def test_an_input_that_lost_too_many_rows_stops(passes, before, share, stops):
         assert refusal is None
 
 
-def test_a_row_left_out_is_no_shrinkage(passes):
+def test_rows_left_out_do_not_count_as_shrinkage(passes):
     raw = clean()
     raw["raw_orders"][4] |= BAD_STATUS
     with passes(raw, same_build=True, rows_before={"raw_orders": 78}) as (_, results, refusal):
@@ -280,7 +280,7 @@ def test_a_row_left_out_is_no_shrinkage(passes):
 # --- the marts --------------------------------------------------------------------------------
 
 
-def test_the_marts_are_those_of_the_rows_that_are_left(project):
+def test_the_marts_are_those_of_the_remaining_rows(project):
     raw, kept = clean(), clean()
     raw["raw_orders"][4] |= {"ordered_at": "2025-03-31", "status": "done"}
     raw["raw_surveys"][4] |= {"score": "0", "scale_max": "5"}
@@ -307,7 +307,7 @@ def test_rows_of_another_staging_are_not_left_out(project):
             gate.validate_left(DuckDBEngine(con), RUN, staged)
 
 
-def test_rows_that_are_left_are_judged_again(project, refusal_sql):
+def test_remaining_rows_are_checked_again(project, refusal_sql):
     """Should a broken row stay for whatever reason, the gate is closed."""
     raw = clean()
     raw["raw_orders"][4] |= BAD_STATUS
@@ -331,7 +331,7 @@ def test_a_check_that_takes_too_long_is_interrupted():
     assert time.monotonic() - started < 30
 
 
-def test_an_error_in_time_is_the_error():
+def test_an_error_before_the_time_limit_is_raised():
     with (
         duckdb.connect() as con,
         pytest.raises(duckdb.CatalogException),
@@ -348,7 +348,7 @@ def test_a_check_in_time_leaves_nothing_behind():
         assert con.execute("select 1").fetchall() == [(1,)]
 
 
-def test_what_can_not_be_interrupted_ends_the_process():
+def test_checks_that_can_not_be_interrupted_end_the_process():
     code = (
         "import duckdb, time\n"
         "from customer_loyalty.engines.duckdb import DuckDBEngine\n"
@@ -400,7 +400,7 @@ def test_a_build_leaves_rows_out_and_says_so(dbt, tmp_path):
         assert not con.execute("from quality.quarantined_raw_orders").fetchall()
 
 
-def test_what_stops_leaves_the_published_file_as_it_was(dbt, tmp_path):
+def test_a_stopped_build_leaves_the_published_file_unchanged(dbt, tmp_path):
     """One of each kind: strict, beyond the limit, nothing left, shrunk, too long."""
     good = dbt("build", vars=write(tmp_path / "in", clean()))
     assert good.exit_code == 0, good.output

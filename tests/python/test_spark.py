@@ -102,7 +102,7 @@ def test_readers_meet_no_error_and_each_mart_whole(catalog, publish):
     assert sets(catalog) == kept(2, 3)
 
 
-def test_a_publish_that_breaks_off(catalog, publish):
+def test_an_interrupted_publish(catalog, publish):
     publish(1)
     with catalog.opened() as engine:
         engine.run("drop table working_quality.rules")
@@ -120,7 +120,7 @@ def test_a_publish_that_breaks_off(catalog, publish):
     assert sets(catalog) == kept(1, 3) | {"published_reports"}
 
 
-def test_what_no_publish_made_stays(catalog, publish):
+def test_tables_not_created_by_publishing_are_kept(catalog, publish):
     with catalog.opened() as engine:
         engine.run("create schema marts")
         engine.run("create table marts.customers using parquet as select 1 as mine")
@@ -173,7 +173,7 @@ def test_two_at_once_are_kept_apart(spark, tmp_path):
             assert "A build or a load of this checkout is running on Spark" in done.output
 
 
-def test_a_session_in_which_numbers_would_be_others_is_refused(spark, tmp_path):
+def test_a_session_in_which_numbers_would_differ_is_refused(spark, tmp_path):
     # Makes the copy of the project.
     assert spark.load(tmp_path).exit_code == 1
     profiles = tmp_path / "project" / "profiles.yml"

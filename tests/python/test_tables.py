@@ -227,7 +227,7 @@ def test_an_optional_table_may_be_missing_and_a_row_is_found_again(build):
 # --- what is refused -------------------------------------------------------------------------
 
 
-def test_tables_that_can_not_be_read_are_told_all_at_once(build, dbt, demo_build):
+def test_tables_that_can_not_be_read_are_reported_at_once(build, dbt, demo_build):
     def make(con):
         make_tables(con, clean(), "?", {})
         con.execute(
@@ -427,7 +427,7 @@ def test_a_load_replaces_rows_and_leaves_readers_and_grants_alone(database, load
 
 @pytest.mark.engines
 @pytest.mark.xdist_group("postgres")
-def test_nothing_is_loaded_where_anything_is_refused(database, load, tmp_path):
+def test_nothing_is_loaded_if_anything_is_refused(database, load, tmp_path):
     assert load(clean())[0] == 0
     before = loaded(database)
 
