@@ -49,13 +49,13 @@ MUTATIONS = (
             ("case when {{ at_end }} = 0 then {{ at_start }} else 0 end", "0"),
             ("case when {{ at_end }} > 0 and {{ at_start }}", "case when {{ at_start }}"),
         ),
-        "int_revenue_changes::a_fall_to_0_is_lost_revenue_and_no_contraction",
+        "int_revenue_changes::a_fall_to_0_is_lost_revenue_not_contraction",
     ),
     Mutation(
         "A return from 0 is booked as expansion",
         "macros/metrics/revenue.sql",
         (("case when {{ at_start }} > 0 and {{ at_end }}", "case when {{ at_end }}"),),
-        "int_revenue_changes::a_return_from_0_or_after_a_gap_month_is_no_expansion",
+        "int_revenue_changes::a_return_from_0_or_after_a_gap_month_is_not_expansion",
     ),
     Mutation(
         "A month without a contract takes the amount of the last month that had one",
@@ -66,7 +66,7 @@ MUTATIONS = (
                 "when begins_in < period_number",
             ),
         ),
-        "int_revenue_changes::a_return_from_0_or_after_a_gap_month_is_no_expansion",
+        "int_revenue_changes::a_return_from_0_or_after_a_gap_month_is_not_expansion",
     ),
     Mutation(
         "The row before is taken for the month before: a gap is no lapse",
