@@ -1,6 +1,6 @@
 """Faults of the input, each with the rule that must find it and nothing else, and clean inputs.
 
-Each is what somebody's export really does. A fault is written into one row of clean inputs.
+They occur in real exports. A fault is written into one row of clean inputs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PLACE = 4
 class Fault:
     """A fault in one row: its name for people, and which rules find it.
 
-    twice: the row is there a second time, with the change, in which {} is the value as it is.
+    twice: the row is repeated with the change, in which {} is the original value.
     """
 
     name: str
@@ -46,9 +46,9 @@ def write(faults: Iterable[Fault], raw: dict[str, list[dict]]) -> dict[Fault, se
 def together(
     faults: Iterable[Fault], alike: Callable[[Fault], object] = lambda fault: None
 ) -> list[tuple[Fault, ...]]:
-    """Put faults together that one run can judge: five, as a refusal tells, no two by one rule.
+    """Group faults that one run can check: up to five, no two of one rule.
 
-    So a rule that finds one row too many, or another's, is seen as where each fault is alone.
+    So a rule that finds one row too many, or another's, is noticed as if each fault were alone.
     alike: what the faults of a run have in common.
     """
     runs: list[list[Fault]] = []

@@ -356,8 +356,8 @@ def test_scores_are_compared_as_in_python(project, shop):
         assert row["nps_difference"] == pytest.approx(after["nps"] - before["nps"])
         assert row["responses_before"] == before["responses"]
         assert row["responses_after"] == after["responses"]
-    judged = [row for row in found if "answers" not in row["verdict"]]
-    assert {row["significance_level"] for row in found} == {0.05 / len(judged)}
+    tested = [row for row in found if "answers" not in row["verdict"]]
+    assert {row["significance_level"] for row in found} == {0.05 / len(tested)}
 
 
 def test_verdicts(project):
@@ -370,7 +370,7 @@ def test_verdicts(project):
         "few before": [(4, 0, 4), (0, 100, 100)],
         "few after": [(0, 100, 100), (4, 0, 4)],
         "all alike": [(5, 0, 5), (5, 0, 5)],
-        # p_value is below 0.05, but five are judged.
+        # p_value is below 0.05, but five are tested.
         "only by itself": [(50, 30, 100), (66, 20, 100)],
     }
     with duckdb.connect(":memory:") as con:

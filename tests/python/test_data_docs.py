@@ -1,4 +1,4 @@
-"""The page of the gate's results: it tells all that is wrong, loads nothing, and trusts no text."""
+"""The page of the gate's results: it shows all faults, loads nothing, and escapes all text."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def row_of(found: Page, name: str) -> str:
     return next(row for row in found.of("tr") if row.startswith(name))
 
 
-# --- what it tells ---------------------------------------------------------------------------
+# --- what it shows ---------------------------------------------------------------------------
 
 
 def test_a_closed_gate_shows_what_is_wrong_where_and_what_to_do(tmp_path):

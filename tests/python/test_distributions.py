@@ -74,7 +74,7 @@ def shop(orders_on: Callable[[date], int] = lambda day: 40) -> Raw:
 
 @pytest.fixture(scope="module")
 def warned(project) -> Callable[[Raw], dict[str, str]]:
-    """A function that tells which distributions the gate warns of, with its examples."""
+    """A function that returns which distributions the gate warns of, with its examples."""
 
     def find(raw: Raw) -> dict[str, str]:
         run = replace(RUN, countries=["DE", "FI", "US"])

@@ -42,18 +42,16 @@ def test_a_fault_is_found_in_its_rows_and_its_action_is_taken(project, refusal_s
         }
         quarantined: dict[str, set[int]] = {}
         for fault, rows in broken.items():
-            judged_by = results[fault.rules[0]]
-            assert judged_by["unexpected_count"] == len(rows), fault.name
-            assert judged_by["input"] == fault.input, fault.name
-            assert judged_by["element_count"] == len(raw[fault.input]), fault.name
+            result = results[fault.rules[0]]
+            assert result["unexpected_count"] == len(rows), fault.name
+            assert result["input"] == fault.input, fault.name
+            assert result["element_count"] == len(raw[fault.input]), fault.name
             for row in rows:
-                assert f"{fault.input}.csv row {row}" in judged_by["examples"], fault.name
-            assert bool(refusal) == (judged_by["action"] == "stop"), fault.name
+                assert f"{fault.input}.csv row {row}" in result["examples"], fault.name
+            assert bool(refusal) == (result["action"] == "stop"), fault.name
             if refusal:
-                assert fault.rules[0] in refusal[0] and judged_by["remedy"] in refusal[0], (
-                    fault.name
-                )
-            if judged_by["action"] == "quarantine":
+                assert fault.rules[0] in refusal[0] and result["remedy"] in refusal[0], fault.name
+            if result["action"] == "quarantine":
                 quarantined.setdefault(fault.input, set()).update(rows)
         assert_every_row_is_there(con, raw, quarantined)
         # What is left breaks nothing that would stop.

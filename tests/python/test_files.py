@@ -27,7 +27,7 @@ from warehouse import PROJECT, write_csv
 
 NAME = "raw_exchange_rates"
 HEADER = ",".join(INPUTS[NAME]) + "\n"
-# Stands for what is personal, and must be in no message.
+# An example of personal data, which must not be in any message.
 PERSONAL = "Virtanen"
 ROW = f"{PERSONAL},2025-01-01,0.9\n"
 READ_ROW = (PERSONAL, "2025-01-01", "0.9")
@@ -193,12 +193,12 @@ READ: dict[str, tuple[str | bytes, list[tuple]]] = {
         HEADER + "a\u2028b,c\u0085d,e\x0bf\x0c\n",
         [("a\u2028b", "c\u0085d", "e\x0bf\x0c", 2)],
     ),
-    # A header in the middle, of files put together, is a row for the gate to judge.
+    # A second header, of concatenated files, is a row for the gate to check.
     "a second header further down": (
         RATES + HEADER,
         [(*READ_ROW, 2), ("currency_code", "rate_date", "rate_to_reporting", 3)],
     ),
-    # A file cut off within its last value looks like any other: nothing can tell.
+    # A file cut off within its last value looks like any other.
     "file cut off within the last value": (RATES.strip()[:-1], [(PERSONAL, "2025-01-01", "0.", 2)]),
     "blank lines at the end": (RATES + "\n\n", [(*READ_ROW, 2)]),
     "blank lines between rows": (
@@ -306,7 +306,7 @@ def test_a_parquet_file_without_rows_is_read(tmp_path):
     "name",
     [
         *("a b", "it's", 'say "x"', "{{ x }}", "{a,b}", "[1]", "st*r?", "a\nb", "a\\b", "ä 日本"),
-        # DuckDB takes these for columns, unless it is told not to.
+        # DuckDB takes these for columns, unless told otherwise.
         *("currency_code=XXX", "column_0=XXX"),
     ],
 )

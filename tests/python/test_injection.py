@@ -85,7 +85,7 @@ def is_day(text: str) -> bool:
 
 
 def told_of(faults: list[str]) -> set[str]:
-    """Return which names faults tell of, each in one line that ends in what was found."""
+    """Return which names faults report, each in one line that ends with what was found."""
     for fault in faults:
         assert fault.isprintable() and len(fault) < 250
         assert re.search(r"""; found (".*["…]|\{.*[}…])$""", fault), fault

@@ -136,7 +136,7 @@ def test_a_closed_gate_is_reported_and_a_retry_says_what_to_run(checkout):
 
 
 def test_a_build_that_is_stopped_leaves_nothing_behind(checkout):
-    """By timeout, and by kill -9, while the gate is judging."""
+    """By timeout, and by kill -9, while the gate is checking."""
     if not checkout.published.exists():
         checkout.deliver(clean())
         assert checkout.call(*BUILD)[0] == 0
@@ -187,7 +187,7 @@ assert dbt.invoke(["retry"]).success
 
 
 def test_a_retry_in_the_process_of_its_build_publishes_nothing(checkout):
-    """dbt tells it the selection of that build, which was the whole."""
+    """dbt gives it the selection of that build, which was complete."""
     checkout.deliver(clean(42))
     # Only the last step fails, and is all that is retried.
     wal = checkout.published.with_name("published.duckdb.wal")
@@ -329,7 +329,7 @@ def test_steps_out_of_order_do_not_bypass_the_gate(by_floor, tmp_path):
 
 
 def in_order(home: Path) -> list[str]:
-    """Return the full names of all that is built, each after what it needs, as dbt ls tells it.
+    """Return the full names of all that is built, each after what it needs, as dbt ls lists it.
 
     A name alone would select the tests of a folder that is called so as well.
     """

@@ -381,7 +381,7 @@ def test_requirements_are_pinned_with_hashes_and_without_an_index():
         assert all(line.startswith("    --hash=sha256:") for _, line in pinned)
         names[path.stem] = {name for name, _ in pinned}
     assert len(names["runtime"]) > 50 and names["runtime"] < names["dev"]
-    # What one of the others adds, whoever has the first two has not.
+    # What the others add is not installed with the first two.
     for added in names.keys() - {"runtime", "dev"}:
         assert names[added] and names[added].isdisjoint(names["runtime"]), added
     assert names["engines"].isdisjoint(names["dev"])

@@ -1,4 +1,4 @@
-"""The quarantine: which rows are left out, how many may be, and what is judged of the rest."""
+"""The quarantine: which rows are left out, how many may be, and the checks of remaining rows."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from test_publish import publish_build, working_database
 
 
 def read_on(path: Path, stop, results) -> None:
-    """Open, read and close until it is enough; tell what was seen how often, and the errors."""
+    """Open, read and close until it is enough; report what was seen how often, and the errors."""
     seen, errors = Counter(), Counter()
     # As dashboards do, and not so fast that the build has no processor left.
     while not stop.wait(0.1) and parent_process().is_alive():

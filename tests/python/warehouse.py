@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
     from dbt.contracts.graph.nodes import ModelNode
 
-# The database whose marts a whole build is judged by: what it published, or its warehouse.
+# The database with the marts of a whole build: the published one, or the working one.
 MARTS_OF = "published"
 # Neither is SQL that a database in memory could run: the hook that keeps the gate is dbt's, and
 # publishing writes a file.
