@@ -97,7 +97,7 @@ class Checks:
         self._scratch.add(folder)
 
     def end(self) -> None:
-        """End the application, and remove the files that it wrote beside the tables."""
+        """End the application, and remove the files that it wrote next to the tables."""
         for folder in self._scratch:
             if path := local_path(folder):
                 shutil.rmtree(path, ignore_errors=True)
@@ -208,7 +208,7 @@ class SparkEngine(Engine):
         return None
 
     def copy_rows(self, rows: DuckDBPyRelation, name: str) -> None:
-        """Create a temporary view of rows of DuckDB, which are written to a file beside the tables.
+        """Create a temporary view of rows of DuckDB, written to a file next to the tables.
 
         Raises Refusal if this machine can't write there.
         """
@@ -243,7 +243,7 @@ class SparkEngine(Engine):
         return {key.strip(): value for key, value, *_ in self.rows(f"describe {what}")}
 
     def beside_tables(self, name: str) -> str:
-        """A folder beside the tables of the gate, for temporary files of this build."""
+        """A folder next to the tables of the gate, for temporary files of this build."""
         schema = self.described(f"schema {self.schema('quality')}")
         # For a schema Spark returns a URI, in which a space is %20; for a table it returns a path.
         folder = f"{unquote(schema['Location'])}/_{name}"

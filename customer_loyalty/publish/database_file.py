@@ -1,4 +1,4 @@
-"""The published database file, swapped in by one rename, with earlier builds beside it.
+"""The published database file, swapped in by one rename, with earlier builds next to it.
 
 Readers see one build or the other, complete: never a mix, and never a lock. A failure before the
 rename leaves the file as it was. An earlier build is kept as ``published.<build id>.duckdb``.
@@ -201,7 +201,7 @@ def _fault(target: Path, working: Path | None) -> str | None:
 
 @contextmanager
 def _locked(target: Path) -> Iterator[None]:
-    """Hold the lock beside the target."""
+    """Hold the lock next to the target."""
     with _refusing(target):
         try:
             with locked(
