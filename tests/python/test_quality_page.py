@@ -49,10 +49,12 @@ def no_faults() -> list[str]:
 
 
 def rules_of(name: str) -> list[str]:
-    """The rules of an input."""
+    """The rules of an input, without those on shrinkage, which have a section of their own."""
     lines = ["| rule | action | what it requires | what to do |", "| --- | --- | --- | --- |"]
     for rule in rules.load_suite(name)["expectations"]:
         meta = rule["meta"]
+        if "_not_shrunk" in meta["rule"]:
+            continue
         lines.append(f"| `{meta['rule']}` | {meta['action']} | {meta['says']} | {meta['remedy']} |")
     return lines
 
