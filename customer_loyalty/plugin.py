@@ -51,7 +51,7 @@ def check_warehouse(path: str, name: str, config: dict[str, Any]) -> DuckDBPyCon
     if name.lower() in TAKEN or set(name) & set("\"'\\"):
         raise Refusal(
             f"LOYALTY_WAREHOUSE: a database can't be named {name}: it is the name of a schema, or"
-            " has a quote or a backslash in it. Choose another file name."
+            " contains a quote or a backslash. Choose another file name."
         )
     published = os.environ.get("LOYALTY_PUBLISHED") or PUBLISHED
     if os.path.realpath(path) == os.path.realpath(published):

@@ -56,8 +56,8 @@
     {%- endfor -%}
     {%- if late -%}
         {%- do exceptions.raise_compiler_error(
-            'Nothing was published, because the publish does not wait for ' ~ late | sort | join(', ')
-            ~ '. Add refs to models/published/published_build.py. Tests must be on models that it refs, or upstream.'
+            'Nothing was published, because publishing would not wait for ' ~ late | sort | join(', ')
+            ~ '. Add refs to models/published/published_build.py; tests must be on models that it refs, or upstream.'
         ) -%}
     {%- endif -%}
 {%- endmacro %}
@@ -135,7 +135,7 @@
         {%- if error and not modules.re.search('PublishFault|Nothing was published', error) -%}
             {#- Not a refusal, so it may have failed after the marts were replaced. -#}
             {%- set where = 'make builds' if target.type == 'duckdb' else 'marts.published_build' -%}
-            {%- do log('The publish was interrupted: ' ~ where ~ ' shows which build is published.', info=true) -%}
+            {%- do log('Publishing was interrupted: ' ~ where ~ ' shows which build is published.', info=true) -%}
         {%- elif reason -%}
             {%- do log(
                 'NOT PUBLISHED: ' ~ reason ~ '. ' ~ ('Fix what failed, then run' if failed else 'Run')

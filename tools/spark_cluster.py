@@ -150,7 +150,7 @@ def up(folder: Path, tell: Callable[[str], None] = print) -> tuple[Cluster, bool
         if before:
             if is_up(before):
                 return before, False
-            tell(f"Spark in {folder} is only partly running: it is ended and started again.")
+            tell(f"Spark in {folder} is only partly running. Restarting it.")
             end_processes(before.id)
         return _start(folder, tell), True
 

@@ -192,7 +192,7 @@ class PostgresTarget(Target):
         # With a search_path, libpq would ignore the options in which building sets the date style.
         if credentials.search_path:
             raise Refusal(
-                "profiles.yml sets search_path, with which the build would use the server's date"
+                "profiles.yml sets search_path, which makes the build use the server's date"
                 " style. Remove it: every table is named with its schema."
             )
         self.credentials = credentials

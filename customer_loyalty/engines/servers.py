@@ -70,7 +70,7 @@ def check_published_tables(existing: Collection[str]) -> None:
     """
     if existing and "marts.published_build" not in existing:
         raise PublishFault(
-            "Nothing was published, because of tables that no publish created:"
+            "Nothing was published, because these tables were not created by publishing:"
             f" {', '.join(sorted(existing))}. Move them to another schema, or build in another"
             " database."
         )

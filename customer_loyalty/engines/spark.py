@@ -93,7 +93,7 @@ class Checks:
         self._scratch.add(folder)
 
     def end(self) -> None:
-        """End the application, and remove the files that it wrote beside the tables."""
+        """End the application, and remove the files that it wrote next to the tables."""
         for folder in self._scratch:
             if path := local_path(folder):
                 shutil.rmtree(path, ignore_errors=True)
@@ -200,20 +200,20 @@ class SparkEngine(Engine):
         return None
 
     def copy_rows(self, rows: DuckDBPyRelation, name: str) -> None:
-        """Create a temporary view of rows of DuckDB, which are written to a file beside the tables.
+        """Create a temporary view of rows of DuckDB, written to a file next to the tables.
 
         Raises Refusal if this machine can't write there.
         """
         folder = self.beside_tables(name)
         try:
             if not (path := local_path(folder)):
-                raise OSError("no folder of this machine")
+                raise OSError("not a folder of this machine")
             path.mkdir(exist_ok=True)
             rows.write_parquet(str(path / "rows.parquet"))
         except OSError as error:
             raise Refusal(
                 f"Files can't be landed in {folder}: {error}. Load them into tables of the cluster"
-                ' by its own means, and build with VARS=\'{"sources": ["tables"]}\'.'
+                ' with its own tools, and build with VARS=\'{"sources": ["tables"]}\'.'
             ) from None
         self.view_of_files(name, folder)
 
@@ -235,7 +235,7 @@ class SparkEngine(Engine):
         return {key.strip(): value for key, value, *_ in self.rows(f"describe {what}")}
 
     def beside_tables(self, name: str) -> str:
-        """A folder beside the tables of the gate, for temporary files of this build."""
+        """A folder next to the tables of the gate, for temporary files of this build."""
         schema = self.described(f"schema {self.schema('quality')}")
         # For a schema Spark returns a URI, in which a space is %20; for a table it returns a path.
         folder = f"{unquote(schema['Location'])}/_{name}"
@@ -296,7 +296,7 @@ class SparkEngine(Engine):
                 self.run(f"{verb} view {target} as select * from {copy}")
         except ERRORS as error:
             # Not a PublishFault, because some of the views may already be of the new build.
-            raise Refusal(f"The publish was interrupted: {server_message(error)}") from None
+            raise Refusal(f"Publishing was interrupted: {server_message(error)}") from None
         # The publish has succeeded, even if this fails.
         with suppress(*ERRORS):
             self._forget(kept, publication.keep)

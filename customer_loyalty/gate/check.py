@@ -347,6 +347,6 @@ def _check_that_all_is_of_one_staging(engine: Engine, results: list[Result]) -> 
     )
     if {tuple(key): count for *key, count in left_out} != expected:
         raise Unchecked(
-            "quality.quarantine_reasons and quality.gx_staged_results are of different checks. Run"
-            " dbt build."
+            "quality.quarantine_reasons and quality.gx_staged_results are from different checks."
+            " Run dbt build."
         )

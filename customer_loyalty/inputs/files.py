@@ -230,7 +230,11 @@ def _explained(path: Path, error: str) -> FileFault | None:
         return fault("row_has_as_many_fields_as_header", path, found)
     for pattern, rule, found in (
         ("^Value with unterminated quote", "quote_is_closed", "a double quote is not closed."),
-        ("state machine reached an invalid", "lines_end_alike", "the lines do not all end alike."),
+        (
+            "state machine reached an invalid",
+            "lines_end_alike",
+            "the lines do not all end the same way.",
+        ),
         ("^Maximum line size", "line_not_too_long", "longer than 16 MB."),
     ):
         if re.search(pattern, error, re.MULTILINE):

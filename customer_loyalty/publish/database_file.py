@@ -1,4 +1,4 @@
-"""The published database file, swapped in by one rename, with earlier builds beside it.
+"""The published database file, swapped in by one rename, with earlier builds next to it.
 
 Readers see one build or the other, complete: never a mix, and never a lock. A failure before the
 rename leaves the file as it was. An earlier build is kept as ``published.<build id>.duckdb``.
@@ -153,7 +153,7 @@ def _choose(target: Path, current: Record | None, build_id: str | None) -> Build
     what = f"build {build_id} is not" if build_id else "no earlier build is"
     listed = "".join(f"\n  {one.build_id}  published at {one.published_at}" for one in others)
     hint = f"Builds to choose from with BUILD=…:{listed}" if listed else NONE_KEPT
-    raise PublishFault(f"{target}: {what} kept beside it. {hint}")
+    raise PublishFault(f"{target}: {what} kept next to it. {hint}")
 
 
 def _is_older(build: Build, current: Record | None) -> bool:
@@ -201,7 +201,7 @@ def _fault(target: Path, working: Path | None) -> str | None:
 
 @contextmanager
 def _locked(target: Path) -> Iterator[None]:
-    """Hold the lock beside the target."""
+    """Hold the lock next to the target."""
     with _refusing(target):
         try:
             with locked(

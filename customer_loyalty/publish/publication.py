@@ -62,7 +62,7 @@ def publish(engine: Engine) -> Any:
     if types.keys() != values.keys():
         raise PublishFault(
             "Nothing was published, because the contract of published_build"
-            " (models/published/_published__models.yml) has other columns than its row:"
+            " (models/published/_published__models.yml) and its row have different columns:"
             f" {', '.join(sorted(types.keys() ^ values.keys()))}."
         )
     is_published = this["not_published_because"] is None

@@ -26,7 +26,7 @@ def summarise(target: Target) -> str:
             (
                 "",
                 f"customer_loyalty {build['project_version']} · sources: {build['sources']}"
-                f" · as of {build['as_of_date'] or 'no day, as there is no data'}",
+                f" · as of {build['as_of_date'] or 'no day, because there is no data'}",
                 "",
                 *_headlines(engine, build, period),
                 "",

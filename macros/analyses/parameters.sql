@@ -42,7 +42,7 @@
     {%- if kind == 'one of' and value not in default -%}
         {{ return('must be one of ' ~ default) }}
     {%- elif kind == 'day' and not is_iso_date(value) -%}
-        {{ return('must be a day as YYYY-MM-DD') }}
+        {{ return('must be a date, YYYY-MM-DD') }}
     {%- elif kind == 'text' and (value is not string or '\x00' in value) -%}
         {{ return('must be a text, in quotes') }}
     {%- elif kind == 'whole number' and not is_whole_number(value, 1, 36500) -%}

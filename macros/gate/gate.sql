@@ -108,7 +108,7 @@
 {% macro broken_rule_message(examples="replace(examples, '); ', ')' || " ~ indented_line() ~ ")") -%}
     input || case column_name when '*' then '' else '.' || column_name end || '  ' || rule || ' (' || action || ')  '
     || case
-        when success then 'broken by the rest of ' || element_count || ' rows, without those in quarantine'
+        when success then 'broken by what remains of ' || element_count || ' rows after quarantine'
         when unexpected_count > 0 then unexpected_count || ' of ' || element_count || ' rows'
         when element_count > 0 then element_count || ' rows'
         else 'no rows'

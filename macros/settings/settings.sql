@@ -147,7 +147,7 @@
         ) -%}
     {%- endif -%}
     {%- if given.as_of_date is not none and not is_iso_date(given.as_of_date) -%}
-        {%- do faults.append('as_of_date must be a day as YYYY-MM-DD' ~ found(given.as_of_date)) -%}
+        {%- do faults.append('as_of_date must be a date, YYYY-MM-DD' ~ found(given.as_of_date)) -%}
     {%- endif -%}
     {%- if given.csat_satisfied_from is not mapping -%}
         {%- do faults.append(

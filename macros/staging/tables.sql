@@ -15,7 +15,7 @@
         {%- do types.update({column.name: column.dtype}) -%}
     {%- endfor -%}
     {%- if is_looked_up and not types and is_required_input(entity) -%}
-        {%- do exceptions.raise_compiler_error(relation.schema ~ '.' ~ relation.identifier ~ ': there is no such table or view.') -%}
+        {%- do exceptions.raise_compiler_error(relation.schema ~ '.' ~ relation.identifier ~ ': table or view not found.') -%}
     {%- endif -%}
     {%- set is_there = types or not is_looked_up -%}
     {%- set has_origin = '_source_file' in types and '_source_row' in types -%}

@@ -56,7 +56,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="session")
 def refusal_sql(project: Project) -> str:
-    """Return the query by which the gate tells why it is closed."""
+    """Return the query that says why the gate is closed."""
     return project.rendered(
         "{{ reasons_to_refuse('quality.gx_validation_results', 'quality.input_summary') }}"
     )

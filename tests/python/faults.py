@@ -1,6 +1,6 @@
 """Faults of the input, each with the rule that must find it and nothing else, and clean inputs.
 
-Each is what somebody's export really does. A fault is written into one row of clean inputs.
+They occur in real exports. A fault is written into one row of clean inputs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PLACE = 4
 class Fault:
     """A fault in one row: its name for people, and which rules find it.
 
-    twice: the row is there a second time, with the change, in which {} is the value as it is.
+    twice: the row is repeated with the change, in which {} is the original value.
     """
 
     name: str
@@ -46,9 +46,9 @@ def write(faults: Iterable[Fault], raw: dict[str, list[dict]]) -> dict[Fault, se
 def together(
     faults: Iterable[Fault], alike: Callable[[Fault], object] = lambda fault: None
 ) -> list[tuple[Fault, ...]]:
-    """Put faults together that one run can judge: five, as a refusal tells, no two by one rule.
+    """Group faults that one run can check: up to five, no two of one rule.
 
-    So a rule that finds one row too many, or another's, is seen as where each fault is alone.
+    So a rule that finds one row too many, or another's, is noticed as if each fault were alone.
     alike: what the faults of a run have in common.
     """
     runs: list[list[Fault]] = []
@@ -146,13 +146,13 @@ def clean(rows: int = 39) -> dict[str, list[dict]]:
 CSAT = {"survey_type": "csat", "scale_min": "1", "scale_max": "5", "score": "3"}
 FAULTS = (
     Fault(
-        "a customer without an id (a blank)",
+        "a customer whose id is a space",
         "raw_customers",
         ("customer_id_not_empty",),
         {"customer_id": " "},
     ),
     Fault(
-        "a sign-up as 31/12/2024",
+        "a sign-up on 31/12/2024",
         "raw_customers",
         ("signed_up_at_is_timestamp",),
         {"signed_up_at": "31/12/2024"},
@@ -170,13 +170,13 @@ FAULTS = (
         {"signed_up_at": "2025-06-01 12:00:01"},
     ),
     Fault(
-        "a country that is none, XX",
+        "an unknown country, XX",
         "raw_customers",
         ("country_code_is_iso",),
         {"country_code": "XX"},
     ),
     Fault(
-        "a customer's language that is none, xx",
+        "an unknown language of a customer, xx",
         "raw_customers",
         ("customer_language_code_is_iso",),
         {"language_code": "xx"},
@@ -189,7 +189,7 @@ FAULTS = (
     ),
     Fault("an order without an id", "raw_orders", ("order_id_not_empty",), {"order_id": ""}),
     Fault(
-        "an order of customer 1, where 001 is meant",
+        "customer 1 instead of 001",
         "raw_orders",
         ("order_customer_is_known",),
         {"customer_id": "1"},
@@ -201,13 +201,13 @@ FAULTS = (
         {"ordered_at": "2025-02-30"},
     ),
     Fault(
-        "a time of order in epoch milliseconds",
+        "an order time in epoch milliseconds",
         "raw_orders",
         ("ordered_at_is_timestamp",),
         {"ordered_at": "1735689600000"},
     ),
     Fault(
-        "a day with an offset but no time, 2025-01-31+02:00",
+        "a date with an offset but no time, 2025-01-31+02:00",
         "raw_orders",
         ("ordered_at_is_timestamp",),
         {"ordered_at": "2025-01-31+02:00"},
@@ -219,7 +219,7 @@ FAULTS = (
         {"ordered_at": "2025-01-31T10:00:00+02:75"},
     ),
     Fault(
-        "a time of order that is infinity",
+        "an order time of infinity",
         "raw_orders",
         ("ordered_at_is_timestamp",),
         {"ordered_at": "infinity"},
@@ -251,7 +251,7 @@ FAULTS = (
     ),
     Fault("an order without a status", "raw_orders", ("status_not_empty",), {"status": ""}),
     Fault(
-        "a status with a capital, Completed",
+        "a capitalized status, Completed",
         "raw_orders",
         ("status_is_known",),
         {"status": "Completed"},
@@ -290,13 +290,13 @@ FAULTS = (
         {"amount": "1e40", "refunded_amount": ""},
     ),
     Fault(
-        "an amount of fifteen digits",
+        "an amount with fifteen digits",
         "raw_orders",
         ("amount_is_number",),
         {"amount": "123456789012345", "refunded_amount": ""},
     ),
     Fault(
-        "an amount that is nan",
+        "an amount of nan",
         "raw_orders",
         ("amount_is_number",),
         {"amount": "nan", "refunded_amount": ""},
@@ -320,7 +320,7 @@ FAULTS = (
         {"amount": "-0.0001", "refunded_amount": ""},
     ),
     Fault(
-        "a refund that is the word none",
+        "a refund of none",
         "raw_orders",
         ("refunded_amount_is_number",),
         {"refunded_amount": "none"},
@@ -338,16 +338,16 @@ FAULTS = (
         {"refunded_amount": "12.5001"},
     ),
     Fault(
-        "an answer without an id", "raw_surveys", ("response_id_not_empty",), {"response_id": ""}
+        "a response without an id", "raw_surveys", ("response_id_not_empty",), {"response_id": ""}
     ),
     Fault(
-        "an answer of a customer who is not there",
+        "a response from an unknown customer",
         "raw_surveys",
         ("answer_customer_is_known",),
         {"customer_id": "nobody"},
     ),
     Fault(
-        "an answer without a survey type",
+        "a response without a survey type",
         "raw_surveys",
         ("survey_type_not_empty",),
         {"survey_type": ""},
@@ -359,28 +359,31 @@ FAULTS = (
         {"survey_type": "NPS"},
     ),
     Fault(
-        "a time of answer that is yesterday",
+        "a response time of yesterday",
         "raw_surveys",
         ("responded_at_is_timestamp",),
         {"responded_at": "yesterday"},
     ),
     Fault(
-        "an answer without a time", "raw_surveys", ("responded_at_not_empty",), {"responded_at": ""}
+        "a response without a time",
+        "raw_surveys",
+        ("responded_at_not_empty",),
+        {"responded_at": ""},
     ),
     Fault(
-        "an answer in 2099",
+        "a response in 2099",
         "raw_surveys",
         ("responded_at_not_in_future",),
         {"responded_at": "2099-01-01"},
     ),
     Fault(
-        "an answer before its customer signed up",
+        "a response before its customer signed up",
         "raw_surveys",
         ("answer_not_before_sign_up",),
         {"responded_at": "2023-12-31"},
     ),
     Fault("a score in words, nine", "raw_surveys", ("score_is_number",), {"score": "nine"}),
-    Fault("an answer without a score", "raw_surveys", ("score_not_empty",), {"score": ""}),
+    Fault("a response without a score", "raw_surveys", ("score_not_empty",), {"score": ""}),
     Fault("an NPS score of 9.5", "raw_surveys", ("nps_score_is_0_to_10",), {"score": "9.5"}),
     Fault("an NPS score of 11", "raw_surveys", ("nps_score_is_0_to_10",), {"score": "11"}),
     Fault("an NPS score of -1", "raw_surveys", ("nps_score_is_0_to_10",), {"score": "-1"}),
@@ -406,7 +409,7 @@ FAULTS = (
         "a scale without a start", "raw_surveys", ("scale_min_not_empty",), CSAT | {"scale_min": ""}
     ),
     Fault(
-        "a scale that ends at five, in words",
+        "a scale that ends at the word five",
         "raw_surveys",
         ("scale_max_is_whole_number",),
         CSAT | {"scale_max": "five"},
@@ -421,9 +424,9 @@ FAULTS = (
         CSAT | {"scale_min": "3", "scale_max": "3"},
     ),
     Fault("an NPS scale from 1", "raw_surveys", ("nps_scale_starts_at_0",), {"scale_min": "1"}),
-    Fault("an NPS scale to 100", "raw_surveys", ("nps_scale_ends_at_10",), {"scale_max": "100"}),
+    Fault("an NPS scale up to 100", "raw_surveys", ("nps_scale_ends_at_10",), {"scale_max": "100"}),
     Fault(
-        "an answer's language in words, english",
+        "a response language in words, english",
         "raw_surveys",
         ("answer_language_code_is_iso",),
         {"language_code": "english"},
@@ -447,7 +450,7 @@ FAULTS = (
         {"rate_date": "2025-01-01 12:00:00"},
     ),
     Fault(
-        "a rate without a day", "raw_exchange_rates", ("rate_date_not_empty",), {"rate_date": ""}
+        "a rate without a date", "raw_exchange_rates", ("rate_date_not_empty",), {"rate_date": ""}
     ),
     Fault(
         "a rate with eleven decimals",
@@ -455,9 +458,7 @@ FAULTS = (
         ("rate_is_number",),
         {"rate_to_reporting": "0.12345678901"},
     ),
-    Fault(
-        "a rate that is empty", "raw_exchange_rates", ("rate_not_empty",), {"rate_to_reporting": ""}
-    ),
+    Fault("an empty rate", "raw_exchange_rates", ("rate_not_empty",), {"rate_to_reporting": ""}),
     Fault("a rate of 0", "raw_exchange_rates", ("rate_above_0",), {"rate_to_reporting": "0"}),
     Fault(
         "a contract without an id",
@@ -466,13 +467,13 @@ FAULTS = (
         {"subscription_id": ""},
     ),
     Fault(
-        "a contract of nobody",
+        "a contract without a customer",
         "raw_subscriptions",
         ("subscription_customer_is_known",),
         {"customer_id": ""},
     ),
     Fault(
-        "a first day with slashes, 2025/02/01",
+        "a first day of 2025/02/01",
         "raw_subscriptions",
         ("started_on_is_date",),
         {"started_on": "2025/02/01"},
@@ -484,7 +485,7 @@ FAULTS = (
         {"started_on": ""},
     ),
     Fault(
-        "an end that is the word open",
+        "an end of open",
         "raw_subscriptions",
         ("ended_on_is_date",),
         {"ended_on": "open"},
@@ -496,7 +497,7 @@ FAULTS = (
         {"ended_on": "2025-02-01"},
     ),
     Fault(
-        "a monthly amount with its currency, 10 EUR",
+        "a monthly amount of 10 EUR",
         "raw_subscriptions",
         ("monthly_amount_is_number",),
         {"monthly_amount": "10 EUR"},
@@ -526,7 +527,7 @@ FAULTS = (
         {"started_on": "2024-12-31"},
     ),
     Fault(
-        "an amount with a separator of thousands, 1,234.50",
+        "an amount with a thousands separator, 1,234.50",
         "raw_orders",
         ("amount_is_number",),
         {"amount": "1,234.50", "refunded_amount": ""},
@@ -544,20 +545,20 @@ FAULTS = (
         {"amount": "１２", "refunded_amount": ""},
     ),
     Fault(
-        "an amount that is the word NULL",
+        "an amount of NULL",
         "raw_orders",
         ("amount_is_number",),
         {"amount": "NULL", "refunded_amount": ""},
     ),
-    Fault("a status that is the word null", "raw_orders", ("status_is_known",), {"status": "null"}),
+    Fault("a status of null", "raw_orders", ("status_is_known",), {"status": "null"}),
     Fault(
-        "a name that a broken quote shifted into the status",
+        "a name shifted into the status by a broken quote",
         "raw_orders",
         ("status_is_known",),
         {"status": "Maria Virtanen"},
     ),
     Fault(
-        "an order whose customer differs in case",
+        "a customer id that differs in case",
         "raw_orders",
         ("order_customer_is_known",),
         {"customer_id": "00A"},
@@ -569,31 +570,31 @@ FAULTS = (
         {"customer_id": ""},
     ),
     Fault(
-        "a time of order as 31/12/2025",
+        "an order on 31/12/2025",
         "raw_orders",
         ("ordered_at_is_timestamp",),
         {"ordered_at": "31/12/2025"},
     ),
     Fault(
-        "a time of order as 01-02-2025",
+        "an order on 01-02-2025",
         "raw_orders",
         ("ordered_at_is_timestamp",),
         {"ordered_at": "01-02-2025"},
     ),
     Fault(
-        "a time of order as a spreadsheet's number",
+        "a spreadsheet's date number",
         "raw_orders",
         ("ordered_at_is_timestamp",),
         {"ordered_at": "45688.5"},
     ),
     Fault(
-        "a time of order at 24:30",
+        "an order at 24:30",
         "raw_orders",
         ("ordered_at_is_timestamp",),
         {"ordered_at": "2025-01-31 24:30"},
     ),
     Fault(
-        "an order typed as 2099",
+        "an order in 2099",
         "raw_orders",
         ("ordered_at_not_in_future",),
         {"ordered_at": "2099-01-31"},
@@ -609,13 +610,13 @@ FAULTS = (
         {"score": "9" * 1_000_000},
     ),
     Fault(
-        "a survey type that we do not know, stars",
+        "an unknown survey type, stars",
         "raw_surveys",
         ("survey_type_is_known",),
         {"survey_type": "stars"},
     ),
     Fault(
-        "an NPS answer on a scale of five",
+        "an NPS response on a scale to 5",
         "raw_surveys",
         ("nps_scale_ends_at_10",),
         {"scale_max": "5", "score": "5"},
@@ -627,7 +628,7 @@ FAULTS = (
         {"ended_on": "2025-01-31"},
     ),
     Fault(
-        "a contract whose first day does not exist, 2025-02-30",
+        "a first day of 2025-02-30",
         "raw_subscriptions",
         ("started_on_is_date",),
         {"started_on": "2025-02-30"},
@@ -652,30 +653,34 @@ FAULTS = (
         {"language_code": "all"},
     ),
     Fault(
-        "an answer's language called anonymous",
+        "a response language called anonymous",
         "raw_surveys",
         ("answer_language_code_not_reserved", "answer_language_code_is_iso"),
         {"language_code": "anonymous"},
     ),
     Fault(
-        "a customer twice, once with blanks around the id",
+        "a customer twice, once with spaces around the id",
         "raw_customers",
         ("customer_id_unique",),
         {"customer_id": " {} "},
         twice=True,
     ),
     Fault(
-        "an order twice, once with a blank after the id",
+        "an order twice, once with a space after the id",
         "raw_orders",
         ("order_id_unique",),
         {"order_id": "{} "},
         twice=True,
     ),
     Fault(
-        "an answer twice", "raw_surveys", ("response_id_unique",), {"response_id": "{}"}, twice=True
+        "a response twice",
+        "raw_surveys",
+        ("response_id_unique",),
+        {"response_id": "{}"},
+        twice=True,
     ),
     Fault(
-        "two rates of a currency on a day",
+        "two rates for a currency and date",
         "raw_exchange_rates",
         ("rate_unique",),
         {"rate_date": "{}", "rate_to_reporting": "0.8"},

@@ -370,7 +370,7 @@ WRONG: dict[str, tuple[str, Callable]] = {
 def suited(rng: random.Random, made: Mixture, fault: Fault, row: Row) -> dict | None:
     """The change by which a fault of the catalogue is one in this row, None where it can't be.
 
-    At times it is drawn anew: other text that is no number, another id that nobody has.
+    Sometimes it is drawn again: other text that is not a number, another unknown id.
     """
     [rule, *_] = fault.rules
     if rule in WRONG and rng.random() < 0.7:
@@ -543,7 +543,7 @@ def action(fault: Fault) -> str:
 
 
 def write(rng: random.Random, made: Mixture, fault: Fault, raw: dict) -> bool:
-    """Write a fault into a row; tell whether it could be one there."""
+    """Write a fault into a row, and return whether it is a fault there."""
     row = made.row(raw)
     if fault.twice:
         rows = made.raw[fault.input]

@@ -356,8 +356,8 @@ def test_scores_are_compared_as_in_python(project, shop):
         assert row["nps_difference"] == pytest.approx(after["nps"] - before["nps"])
         assert row["responses_before"] == before["responses"]
         assert row["responses_after"] == after["responses"]
-    judged = [row for row in found if "answers" not in row["verdict"]]
-    assert {row["significance_level"] for row in found} == {0.05 / len(judged)}
+    tested = [row for row in found if "answers" not in row["verdict"]]
+    assert {row["significance_level"] for row in found} == {0.05 / len(tested)}
 
 
 def test_verdicts(project):
@@ -370,7 +370,7 @@ def test_verdicts(project):
         "few before": [(4, 0, 4), (0, 100, 100)],
         "few after": [(0, 100, 100), (4, 0, 4)],
         "all alike": [(5, 0, 5), (5, 0, 5)],
-        # p_value is below 0.05, but five are judged.
+        # p_value is below 0.05, but five are tested.
         "only by itself": [(50, 30, 100), (66, 20, 100)],
     }
     with duckdb.connect(":memory:") as con:
@@ -398,7 +398,7 @@ def test_verdicts(project):
         assert {row[name] for name in (*nothing, "difference_high")} == {None}
 
 
-def test_equal_scores_are_seldom_called_different(project):
+def test_equal_scores_are_rarely_called_different(project):
     """Every outcome of 5 answers against every one of 50, of shops in which nothing changed."""
 
     def outcomes(n: int) -> list[tuple[int, int, int]]:
@@ -531,7 +531,7 @@ def test_effects_add_up_to_the_change(project, shop, mart, weight, total, parame
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_without_customers_there_is_no_change_to_explain(project, shop):
+def test_without_customers_the_change_is_null(project, shop):
     """Nobody was there before the first month."""
     sql = project.analysis("what_moved_retention", {"compared_with": "2023-01-01"})
     found = rows_of(shop, sql)
@@ -546,10 +546,10 @@ def test_without_customers_there_is_no_change_to_explain(project, shop):
 
 
 @pytest.mark.parametrize(
-    ("analysis", "vars", "told"),
+    ("analysis", "vars", "message"),
     [
-        ("reconcile_retention", {"period_start": "2025-11-31"}, "period_start must be a day"),
-        ("reconcile_retention", {"period_start": "x' or ''='"}, "period_start must be a day"),
+        ("reconcile_retention", {"period_start": "2025-11-31"}, "period_start must be a date"),
+        ("reconcile_retention", {"period_start": "x' or ''='"}, "period_start must be a date"),
         (
             "reconcile_retention",
             {"period_grain": "week"},
@@ -567,7 +567,7 @@ def test_without_customers_there_is_no_change_to_explain(project, shop):
         ),
         # What YAML makes of NO, Norway, without quotes.
         ("reconcile_retention", {"segment": False}, "segment must be a text, in quotes"),
-        ("compare_nps", {"compared_with": 2025}, "compared_with must be a day"),
+        ("compare_nps", {"compared_with": 2025}, "compared_with must be a date"),
         ("what_moved_nps", {"dimension": ["country"]}, "dimension must be one of ['country'"),
         ("gaps_between_orders", {"follow_up_days": "1); drop"}, "follow_up_days must be a whole"),
         ("gaps_between_orders", {"candidate_windows": 30}, "candidate_windows must be a list"),
@@ -575,9 +575,9 @@ def test_without_customers_there_is_no_change_to_explain(project, shop):
         ("gaps_between_orders", {"candidate_windows": ["30"]}, "candidate_windows must be a list"),
     ],
 )
-def test_a_wrong_parameter_is_told(project, analysis, vars, told):
+def test_an_invalid_parameter_is_reported(project, analysis, vars, message):
     faults = project.parameter_faults(analysis, vars)
-    assert len(set(faults)) == 1 and faults[0].startswith(told), faults
+    assert len(set(faults)) == 1 and faults[0].startswith(message), faults
 
 
 def test_a_quote_in_a_parameter_is_text(project, shop):
@@ -653,7 +653,7 @@ def shown(con, sql: str, limit: int) -> str:
     return printed.getvalue()
 
 
-def test_the_docs_show_what_comes_out(project, shop):
+def test_the_docs_show_the_actual_output(project, shop):
     docs = Path(PROJECT / "docs" / "analyses.md").read_text("utf-8")
     blocks = re.findall(r"^```\n\$ (.*?)\n(?=[|┌])(.*?)^```", docs, re.DOTALL | re.MULTILINE)
     assert len(blocks) == docs.count("\n$ ") == 8

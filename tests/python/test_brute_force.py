@@ -219,7 +219,7 @@ def test_revenue_between_two_closes(before, after, expected):
     assert row["customers_lost"] == (after is None)
 
 
-def test_a_move_of_the_currency_is_no_expansion():
+def test_a_change_of_exchange_rate_is_not_expansion():
     rates = [("2024-01-01", "1"), ("2024-02-10", "2"), ("2024-02-20", "4")]
     raw = {
         "raw_customers": [customer("1")],
@@ -296,7 +296,7 @@ def test_fiscal_quarters_and_years():
     assert [row["is_complete_period"] for row in rows] == [True, False, False]
 
 
-def test_nothing_at_all():
+def test_no_data():
     raw = {"raw_customers": [customer("1")]}
     assert marts(raw, {}) == {mart: [] for mart in MARTS}
     found = marts(raw, {"as_of_date": "2024-01-01"})
@@ -376,7 +376,7 @@ def test_segments_add_up(case):
 
 @random_worlds
 @given(cases())
-def test_a_mart_agrees_with_itself_and_the_order_of_rows_is_no_matter(case):
+def test_a_mart_agrees_with_itself_in_any_order_of_rows(case):
     raw, chosen = case
     found = marts(raw, chosen)
     turned = marts({name: rows[::-1] for name, rows in raw.items()}, chosen)

@@ -92,11 +92,11 @@ class Shop:
         for path in paths:
             with duckdb.connect(str(path), read_only=True) as con:
                 for mart in MARTS:
-                    [(rows, told)] = con.execute(
+                    [(rows, recorded)] = con.execute(
                         f"select count(*), max(rows_{mart}) from marts.{mart}"
                         " cross join marts.published_build"
                     ).fetchall()
-                    assert rows == (told or 0), (path, mart)
+                    assert rows == (recorded or 0), (path, mart)
         [[(build_id, *_)], *marts] = read_published(self.published)
         assert marts == self.marts
         return build_id

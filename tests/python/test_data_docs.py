@@ -1,4 +1,4 @@
-"""The page of the gate's results: it tells all that is wrong, loads nothing, and trusts no text."""
+"""The page of the gate's results: it shows all faults, loads nothing, and escapes all text."""
 
 from __future__ import annotations
 
@@ -162,10 +162,10 @@ def row_of(found: Page, name: str) -> str:
     return next(row for row in found.of("tr") if row.startswith(name))
 
 
-# --- what it tells ---------------------------------------------------------------------------
+# --- what it shows ---------------------------------------------------------------------------
 
 
-def test_a_closed_gate_tells_what_is_wrong_where_and_what_to_do(tmp_path):
+def test_a_closed_gate_shows_what_is_wrong_where_and_what_to_do(tmp_path):
     broken = {
         "country_code_is_iso": COUNTRY,
         "amount_not_negative": AMOUNT,
@@ -188,10 +188,10 @@ def test_a_closed_gate_tells_what_is_wrong_where_and_what_to_do(tmp_path):
     places = ["raw_customers", "raw_orders.order_id", "raw_orders.amount"]
     places.append("raw_customers.country_code")
     assert len(articles) == len(order)
-    for article, name, *told in zip(articles, order, rows, does, places, strict=True):
+    for article, name, *texts in zip(articles, order, rows, does, places, strict=True):
         rule = rules[name]
         examples = (rule.examples or "").split("; ")
-        for text in (name, rule.says, rule.remedy, rule.action, *told, *examples):
+        for text in (name, rule.says, rule.remedy, rule.action, *texts, *examples):
             assert text in article, (name, text)
     assert "4,000" in row_of(found, "raw_orders")
     for name, number in (("raw_customers", 2), ("raw_surveys", 0)):
@@ -199,7 +199,7 @@ def test_a_closed_gate_tells_what_is_wrong_where_and_what_to_do(tmp_path):
         assert f"{number} of {rules}" in row_of(found, name)
 
 
-def test_an_open_gate_tells_its_warnings(tmp_path):
+def test_an_open_gate_shows_its_warnings(tmp_path):
     found = page(tmp_path, results(country_code_is_iso=COUNTRY))
     assert found.of("h1") == ["The gate is open, with warnings"]
     header = found.of("header")[0]
@@ -228,7 +228,7 @@ def test_an_open_gate_shows_every_rule_that_was_kept(tmp_path):
     }
 
 
-def test_rows_that_are_left_out_are_told(tmp_path):
+def test_rows_left_out_are_shown(tmp_path):
     found = page(tmp_path, results(amount_not_negative=AMOUNT), orders=(3, 1001, 40))
     assert found.of("h1") == ["The gate is open, with warnings"]
     assert "1,004 rows are left out" in found.of("header")[0]
@@ -249,7 +249,7 @@ def test_too_many_rows_to_leave_out_close_the_gate(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rule", "found", "told"),
+    ("rule", "found", "message"),
     [
         (
             "orders_not_empty",
@@ -259,24 +259,24 @@ def test_too_many_rows_to_leave_out_close_the_gate(tmp_path):
         ("amount_not_negative", AMOUNT, "Also broken by rows that were not left out"),
     ],
 )
-def test_a_rule_broken_by_what_is_left_closes_the_gate(tmp_path, rule, found, told):
+def test_a_rule_broken_by_remaining_rows_closes_the_gate(tmp_path, rule, found, message):
     found = page(tmp_path, results(**{rule: {**found, "left_success": False}}))
     assert found.of("h1") == ["The gate is closed"]
     [article] = found.of("article")
-    for text in ("Stops the build", rule, told):
+    for text in ("Stops the build", rule, message):
         assert text in article
 
 
-def test_a_warning_broken_by_what_is_left_does_not_close_the_gate(tmp_path):
+def test_a_warning_broken_by_remaining_rows_does_not_close_the_gate(tmp_path):
     broken = {**COUNTRY, "left_success": False}
     found = page(tmp_path, results(country_code_is_iso=broken), orders=(1, 0, 40))
     assert found.of("h1") == ["The gate is open, with warnings"]
 
 
 @pytest.mark.parametrize("table", [LEDGER, "quality.input_summary"])
-def test_an_input_that_was_staged_anew_is_told(tmp_path, table):
-    anew = f"update {table} set staged_by = 'another run' where input = 'raw_orders'"
-    found = page(tmp_path, results(), anew)
+def test_an_input_staged_again_is_reported(tmp_path, table):
+    staged_again = f"update {table} set staged_by = 'another run' where input = 'raw_orders'"
+    found = page(tmp_path, results(), staged_again)
     assert found.of("h1") == ["The gate is closed"]
     assert "raw_orders was staged again after this check." in found.of("header")[0]
 
@@ -305,7 +305,7 @@ def test_the_page_loads_nothing(any_page):
     assert "link" not in {tag for tag, _ in any_page.elements}
 
 
-def test_the_page_can_be_read_by_everybody(any_page):
+def test_the_page_is_accessible(any_page):
     tags = [tag for tag, _ in any_page.elements]
     assert dict(any_page.elements)["html"]["lang"] == "en"
     assert any_page.of("title")[0].startswith(any_page.of("h1")[0])
@@ -395,7 +395,7 @@ def test_without_results_one_line_says_why(tmp_path):
         assert "built by an older version" in refused(older, output)
 
 
-def test_a_database_that_somebody_writes_to_is_named(tmp_path):
+def test_a_database_open_for_writing_is_named(tmp_path):
     path = warehouse(tmp_path, results())
     hold = (
         "import duckdb, sys; con = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"

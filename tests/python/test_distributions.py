@@ -72,7 +72,7 @@ def shop(orders_on: Callable[[date], int] = lambda day: 40) -> Raw:
 
 @pytest.fixture(scope="module")
 def warned(project) -> Callable[[Raw], dict[str, str]]:
-    """A function that tells which distributions the gate warns of, with its examples."""
+    """A function that returns which distributions the gate warns of, with its examples."""
 
     def find(raw: Raw) -> dict[str, str]:
         run = replace(RUN, countries=["DE", "FI", "US"])
@@ -219,7 +219,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("rule", "item", "plant"), FAULTS, ids=[fault[0] for fault in FAULTS])
-def test_each_is_found_where_it_is(warned, rule, item, plant):
+def test_each_distribution_is_reported_where_it_is(warned, rule, item, plant):
     raw = shop()
     plant(raw)
     found = warned(raw)
@@ -249,24 +249,24 @@ def seasonal(day: date) -> int:
     ],
     ids=["steady", "weekends closed", "holidays closed", "seasonal and growing"],
 )
-def test_a_usual_shop_is_not_accused(warned, orders_on):
+def test_an_ordinary_shop_gives_no_warning(warned, orders_on):
     assert warned(shop(orders_on)) == {}
 
 
-def test_a_column_that_nobody_fills_is_a_choice(warned):
+def test_a_column_that_is_always_empty_gives_no_warning(warned):
     raw = shop()
     for row in raw["raw_customers"]:
         row["country_code"] = ""
     assert warned(raw) == {}
 
 
-def test_what_is_long_ago_was_told(warned):
+def test_old_months_give_no_warning(warned):
     raw = shop()
     lose(raw, "raw_orders", "ordered_at", "2024-05-02")
     assert warned(raw) == {}
 
 
-def test_an_order_of_long_ago_costs_no_comparison_of_every_day_with_every_other(warned):
+def test_one_old_order_does_not_make_the_model_slow(warned):
     raw = shop()
     raw["raw_orders"][0]["ordered_at"] = "1950-01-02 12:00:00"
     start = time.process_time()

@@ -59,7 +59,7 @@ def links(page: Path) -> list[tuple[Path, str]]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_a_page_shows_what_comes_out(page, request):
+def test_a_page_shows_the_actual_output(page, request):
     text = page.read_text("utf-8")
     examples = list(EXAMPLE.finditer(text))
     assert len(examples) == text.count(COMMAND), "an example that nothing runs"
@@ -98,7 +98,7 @@ def under_settings(project, example: re.Match) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_links_lead_somewhere(page):
+def test_links_are_not_broken(page):
     broken = [
         f"{target}#{anchor}"
         for target, anchor in links(page)
@@ -107,7 +107,7 @@ def test_links_lead_somewhere(page):
     assert not broken, "\n".join(broken)
 
 
-def test_no_doc_block_is_dead(project):
+def test_every_doc_block_is_used(project):
     manifest = project.manifest
     used = set()
     for node in [*manifest.nodes.values(), *manifest.sources.values()]:
@@ -128,7 +128,7 @@ def test_a_mart_is_described_by_its_page(project, mart):
     assert EXAMPLE.search(page.read_text("utf-8")), "no numbers of the demo shop"
 
 
-def test_every_mart_is_where_readers_look(project):
+def test_every_mart_is_listed(project):
     overview = project.manifest.docs["doc.customer_loyalty.__overview__"].block_contents
     readme = (PROJECT / "README.md").read_text("utf-8")
     published = project.manifest.nodes["model.customer_loyalty.published_build"].columns

@@ -34,7 +34,7 @@ from worlds import random_world, settings
 ROUNDS = 2
 """How many times the normal suite goes through all kinds of mixtures."""
 CLEAN_WORLDS = 200
-"""How many clean worlds are judged at once, for each of some settings."""
+"""How many clean worlds are checked at once, for each of some settings."""
 MOST_LINES = 12
 
 
@@ -48,35 +48,35 @@ def suites_are_read_once(monkeypatch):
     monkeypatch.setattr(gate, "load_suite", load_suite)
 
 
-# --- what is said and what is done -----------------------------------------------------------
+# --- what is expected and what is done -------------------------------------------------------
 
 
 def disagreements(
-    project: Project, refusal: str, made: Mixture, said: Verdict, figures: Figures
+    project: Project, refusal: str, made: Mixture, right: Verdict, figures: Figures
 ) -> list[str]:
     """List where the project does not do with a mixture what must be done."""
-    is_open = not said.refused
+    is_open = not right.refused
     models = project.sql(made.settings) if is_open else upper_floors(project, made.settings)
-    zone = SESSION_TIME_ZONES[len(said.left_out) % 2]
+    zone = SESSION_TIME_ZONES[len(right.left_out) % 2]
     # A given as-of date leaves no clock in the SQL.
     clock = made.run.now if is_open and not made.settings.get("as_of_date") else None
     with open_marts(models, made.raw, clock, time_zone=zone, run=made.run) as con:
         found = [
-            *staged_otherwise(con, said),
-            *judged_otherwise(con, said),
-            *accused_otherwise(con, made, said, figures),
-            *refused_otherwise(con, refusal, said),
-            *left_out_otherwise(con, said),
+            *staged_otherwise(con, right),
+            *checked_otherwise(con, right),
+            *reported_otherwise(con, made, right, figures),
+            *refused_otherwise(con, refusal, right),
+            *left_out_otherwise(con, right),
         ]
         if is_open:
-            found += computed_otherwise(con, made, said)
+            found += computed_otherwise(con, made, right)
     return found
 
 
-def staged_otherwise(con, said: Verdict) -> list[str]:
+def staged_otherwise(con, right: Verdict) -> list[str]:
     """Every value is what was delivered: trimmed, typed, else untouched."""
     lines = []
-    for name, rows in said.inputs.rows.items():
+    for name, rows in right.inputs.rows.items():
         table = f"staging.{name.replace('raw_', 'staged_')}"
         actual = by_place(rows_of(con, f"select * from {table}"))
         for row in rows:
@@ -98,20 +98,20 @@ def staged_otherwise(con, said: Verdict) -> list[str]:
     return lines
 
 
-def judged_otherwise(con, said: Verdict) -> list[str]:
+def checked_otherwise(con, right: Verdict) -> list[str]:
     """Each rule's result: kept or not, by how many rows, and which are shown."""
     lines = []
     results = {one["rule"]: one for one in rows_of(con, "from quality.gx_validation_results")}
     # Rules on distributions are not about rows, and only warn.
-    distant = results.keys() - said.rules.keys()
+    distant = results.keys() - right.rules.keys()
     assert distant == {one.name for one in load_suite(MEASURED)}
-    assert said.rules.keys() <= results.keys()
-    for rule, one in said.rules.items():
+    assert right.rules.keys() <= results.keys()
+    for rule, one in right.rules.items():
         expected = {
             "input": one.input,
             "action": one.action,
             "success": not one.broken,
-            "element_count": len(said.inputs.rows[one.input]),
+            "element_count": len(right.inputs.rows[one.input]),
             "unexpected_count": len(one.rows),
             "left_success": None if one.left_broken is None else not one.left_broken,
             "left_unexpected_count": one.left_rows,
@@ -131,17 +131,17 @@ def judged_otherwise(con, said: Verdict) -> list[str]:
     return lines
 
 
-def accused_otherwise(con, made: Mixture, said: Verdict, figures: Figures) -> list[str]:
+def reported_otherwise(con, made: Mixture, right: Verdict, figures: Figures) -> list[str]:
     """Which rows break which rules, and which follow their customer."""
-    follow = {(FOLLOWS, row.place) for row, reasons in said.left_out.items() if FOLLOWS in reasons}
-    expected = {(rule, row.place) for rule, one in said.rules.items() for row in one.rows} | follow
+    follow = {(FOLLOWS, row.place) for row, reasons in right.left_out.items() if FOLLOWS in reasons}
+    expected = {(rule, row.place) for rule, one in right.rules.items() for row in one.rows} | follow
     names = ", ".join(one.name for one in fields(Result))
     results = rows_of(con, f"select {names} from quality.gx_validation_results where not success")
     # What the gate does for rules of action quarantine only is done here for the others.
     failed = [
         Result(**one | {"action": "quarantine"})
         for one in results
-        if one["unexpected_count"] and one["action"] != "quarantine" and one["rule"] in said.rules
+        if one["unexpected_count"] and one["action"] != "quarantine" and one["rule"] in right.rules
     ]
     gate.broken_rows(DuckDBEngine(con), made.run, failed)
     broken = [
@@ -152,47 +152,47 @@ def accused_otherwise(con, made: Mixture, said: Verdict, figures: Figures) -> li
         " where follows_customer"
         for name in gate.QUARANTINE
     ]
-    told = con.execute(" union all ".join(broken)).fetchall()
-    actual = {(rule, (file, row)) for rule, file, row in told}
+    reported = con.execute(" union all ".join(broken)).fetchall()
+    actual = {(rule, (file, row)) for rule, file, row in reported}
     figures.reported += len(expected & actual)
     figures.missed += len(expected - actual)
-    figures.accused += len(actual - expected)
+    figures.false_alarms += len(actual - expected)
     return [
         *(f"{rule} is not found in {place}" for rule, place in sorted(expected - actual)),
         *(f"{rule} is found in {place}, wrongly" for rule, place in sorted(actual - expected)),
     ]
 
 
-def refused_otherwise(con, refusal: str, said: Verdict) -> list[str]:
+def refused_otherwise(con, refusal: str, right: Verdict) -> list[str]:
     """Whether the gate is closed, which rules it names, and which limits."""
     text = "\n".join(text for (text,) in con.execute(refusal).fetchall())
-    named = set(re.findall(r"\w+", text)) & said.rules.keys()
+    named = set(re.findall(r"\w+", text)) & right.rules.keys()
     lines = []
-    if bool(text) != bool(said.refused) or named != said.refused:
-        lines.append(f"the gate names {sorted(named)}, expected {sorted(said.refused)}: {text}")
+    if bool(text) != bool(right.refused) or named != right.refused:
+        lines.append(f"the gate names {sorted(named)}, expected {sorted(right.refused)}: {text}")
     for name in INPUTS:
-        most = said.most[name] or "none"
-        told = (
-            f"{len(said.own_reasons(name))} of {len(said.inputs.rows[name])} rows of {name} break"
+        most = right.most[name] or "none"
+        excess = (
+            f"{len(right.own_reasons(name))} of {len(right.inputs.rows[name])} rows of {name} break"
         )
-        if (told in text) != (name in said.too_many):
-            lines.append(f"{told!r} told or not told: {text}")
-        elif name in said.too_many and f"{told} rules, " not in text:
-            lines.append(f"{told!r} is not told: {text}")
-        elif name in said.too_many and not re.search(
-            rf"{told}[^\n]* {most} may be quarantined", text
+        if (excess in text) != (name in right.too_many):
+            lines.append(f"{excess!r} is present or missing, wrongly: {text}")
+        elif name in right.too_many and f"{excess} rules, " not in text:
+            lines.append(f"{excess!r} is missing: {text}")
+        elif name in right.too_many and not re.search(
+            rf"{excess}[^\n]* {most} may be quarantined", text
         ):
-            lines.append(f"{name}: the limit of {most} is not told: {text}")
+            lines.append(f"{name}: the limit of {most} is missing: {text}")
     return lines
 
 
-def left_out_otherwise(con, said: Verdict) -> list[str]:
+def left_out_otherwise(con, right: Verdict) -> list[str]:
     """The rows of the quarantine with their reasons, the sums of these, and what is used."""
     lines = []
     summary = {one["input"]: one for one in rows_of(con, "from quality.input_summary")}
-    for name, rows in said.inputs.rows.items():
-        left_out, own = said.left_out_of(name), said.own_reasons(name)
-        counts = Counter(reason for row in left_out for reason in said.left_out[row])
+    for name, rows in right.inputs.rows.items():
+        left_out, own = right.left_out_of(name), right.own_reasons(name)
+        counts = Counter(reason for row in left_out for reason in right.left_out[row])
         by_number = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
         expected = {
             "rows_in": len(rows),
@@ -200,7 +200,7 @@ def left_out_otherwise(con, said: Verdict) -> list[str]:
             "rows_quarantined": len(own),
             "rows_followed": len(left_out) - len(own),
             "rows_used": len(rows) - len(left_out),
-            "max_rows_quarantined": said.most[name],
+            "max_rows_quarantined": right.most[name],
             "reasons": ", ".join(f"{rule} {count}" for rule, count in by_number) or None,
         }
         if name not in gate.QUARANTINE:
@@ -213,16 +213,16 @@ def left_out_otherwise(con, said: Verdict) -> list[str]:
         if used + len(left_out) != len(rows):
             lines.append(f"{name}: {used} used and {len(left_out)} left out of {len(rows)}")
         if name in gate.QUARANTINE:
-            lines += quarantined_otherwise(con, name, said)
+            lines += quarantined_otherwise(con, name, right)
     return lines
 
 
-def quarantined_otherwise(con, name: str, said: Verdict) -> list[str]:
+def quarantined_otherwise(con, name: str, right: Verdict) -> list[str]:
     """The rows of one input that are left out."""
     lines = []
     actual = by_place(rows_of(con, f"from quality.quarantined_{name}"))
-    for row in said.left_out_of(name):
-        reasons = said.left_out[row]
+    for row in right.left_out_of(name):
+        reasons = right.left_out[row]
         values = {
             column: value if known(value) else None
             for column, value in row.values.items()
@@ -239,9 +239,9 @@ def quarantined_otherwise(con, name: str, said: Verdict) -> list[str]:
     return lines
 
 
-def computed_otherwise(con, made: Mixture, said: Verdict) -> list[str]:
+def computed_otherwise(con, made: Mixture, right: Verdict) -> list[str]:
     """Every cell of every mart, from the rows that are used."""
-    kept = {name: [row.plain() for row in said.used(name)] for name in INPUTS}
+    kept = {name: [row.plain() for row in right.used(name)] for name in INPUTS}
     expected = marts(kept, made.settings | {"today": made.today})
     keys = "select customer_key, customer_id from clean.clean_customers"
     actual = read_marts(con, dict(con.execute(keys).fetchall()))
@@ -280,15 +280,15 @@ class Figures:
     rules: Counter = field(default_factory=Counter)
     reported: int = 0
     missed: int = 0
-    accused: int = 0
+    false_alarms: int = 0
     wrong: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, made: Mixture, said: Verdict) -> None:
+    def add(self, made: Mixture, right: Verdict) -> None:
         self.mixtures += 1
-        self.opened += not said.refused
+        self.opened += not right.refused
         self.rows += sum(map(len, made.raw.values()))
         self.faults.update(one.action for one in made.faults)
-        self.rules.update({rule: one.broken for rule, one in said.rules.items()})
+        self.rules.update({rule: one.broken for rule, one in right.rules.items()})
 
     def lines(self) -> list[str]:
         """Return the figures in words."""
@@ -301,7 +301,7 @@ class Figures:
             f"rules broken: {len(hit)} of {len(self.rules)}"
             + (f", never {', '.join(missed)}" if missed else ""),
             f"rows found by a rule, or with their customer: {self.reported:,} rightly,"
-            f" {self.accused:,} wrongly; {self.missed:,} missed",
+            f" {self.false_alarms:,} wrongly; {self.missed:,} missed",
             f"mixtures with a disagreement: {len(self.wrong)}",
         ]
 
@@ -323,16 +323,16 @@ def made_of(run: str, number: int) -> Mixture:
     return mixture(run, number, settings_of(run, number // len(KINDS)))
 
 
-def judged(project: Project, refusal: str, made: Mixture, figures: Figures) -> None:
+def try_mixture(project: Project, refusal: str, made: Mixture, figures: Figures) -> None:
     """Try a mixture, and note the outcome."""
     try:
-        said = verdict(made.raw, made.settings, made.run)
-        figures.add(made, said)
+        right = verdict(made.raw, made.settings, made.run)
+        figures.add(made, right)
         found = [
             f"verdict.py does not find {one.fault.name} by {one.fault.rules}"
             for one in made.faults
             if not one.is_found
-        ] + disagreements(project, refusal, made, said, figures)
+        ] + disagreements(project, refusal, made, right, figures)
     except Exception:
         found = [traceback.format_exc()]
     if found:
@@ -349,9 +349,9 @@ def report(figures: Figures) -> str:
 
 
 @pytest.mark.parametrize("number", range(ROUNDS * len(KINDS)))
-def test_what_is_reported_is_what_was_injected(project, refusal_sql, random_seed, number):
+def test_exactly_the_injected_faults_are_reported(project, refusal_sql, random_seed, number):
     figures = Figures()
-    judged(project, refusal_sql, made_of(random_seed, number), figures)
+    try_mixture(project, refusal_sql, made_of(random_seed, number), figures)
     assert not figures.wrong, report(figures)
 
 
@@ -366,7 +366,7 @@ def test_for_long(project, refusal_sql, long_run, capsys):
         if one % len(KINDS) == 0:
             # The SQL of these settings is not needed again.
             project.compiled.clear()
-        judged(project, refusal_sql, made_of(run, one), figures)
+        try_mixture(project, refusal_sql, made_of(run, one), figures)
     with capsys.disabled():
         print("", *figures.lines(), sep="\n")
     assert not figures.wrong, report(figures)
@@ -401,7 +401,7 @@ def test_the_limit_is_the_one_of_the_project():
 
 
 @pytest.mark.parametrize("number", range(2))
-def test_clean_worlds_are_not_accused(project, random_seed, number):
+def test_clean_worlds_break_no_rule(project, random_seed, number):
     """Many worlds at once: each has ids of its own, but the rates of all are together."""
     chosen = settings_of(f"{random_seed} clean", number)
     assert_not_accused(project, chosen, f"{random_seed} {number}", CLEAN_WORLDS)
@@ -436,8 +436,8 @@ def in_world(world: int, name: str, row: dict) -> dict:
 
 def assert_right_results(project: Project, raw: dict, chosen: dict, run: gate.Run) -> None:
     """No rule is broken but by what is worth a warning."""
-    said = verdict(raw, chosen, run)
-    expected = {rule: len(one.rows) for rule, one in said.rules.items() if one.broken}
+    right = verdict(raw, chosen, run)
+    expected = {rule: len(one.rows) for rule, one in right.rules.items() if one.broken}
     with duckdb.connect(":memory:") as con:
         stage(con, project.sql(chosen), raw)
         results = gate.validate(DuckDBEngine(con), run)
@@ -446,6 +446,6 @@ def assert_right_results(project: Project, raw: dict, chosen: dict, run: gate.Ru
     assert {rule: one.unexpected_count for rule, one in broken.items()} == expected
 
 
-def test_the_demo_is_not_accused(project):
+def test_the_demo_gives_no_false_alarm(project):
     raw = read_folder(PROJECT / "seeds")
     assert_right_results(project, raw, {}, run_of(CLOCKS[-1], ["files"], {}))

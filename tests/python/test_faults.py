@@ -26,7 +26,7 @@ def upper_floors(project, settings=None) -> list:
 @pytest.mark.parametrize(
     "faults", together(FAULTS, alike=lambda fault: ACTIONS[fault.rules[0]]), ids=names
 )
-def test_a_fault_is_found_where_it_is_and_done_with_as_its_rule_says(project, refusal_sql, faults):
+def test_a_fault_is_found_in_its_rows_and_its_action_is_taken(project, refusal_sql, faults):
     raw = clean(ROWS)
     broken = write(faults, raw)
 
@@ -38,18 +38,16 @@ def test_a_fault_is_found_where_it_is_and_done_with_as_its_rule_says(project, re
         }
         quarantined: dict[str, set[int]] = {}
         for fault, rows in broken.items():
-            judged_by = results[fault.rules[0]]
-            assert judged_by["unexpected_count"] == len(rows), fault.name
-            assert judged_by["input"] == fault.input, fault.name
-            assert judged_by["element_count"] == len(raw[fault.input]), fault.name
+            result = results[fault.rules[0]]
+            assert result["unexpected_count"] == len(rows), fault.name
+            assert result["input"] == fault.input, fault.name
+            assert result["element_count"] == len(raw[fault.input]), fault.name
             for row in rows:
-                assert f"{fault.input}.csv row {row}" in judged_by["examples"], fault.name
-            assert bool(refusal) == (judged_by["action"] == "stop"), fault.name
+                assert f"{fault.input}.csv row {row}" in result["examples"], fault.name
+            assert bool(refusal) == (result["action"] == "stop"), fault.name
             if refusal:
-                assert fault.rules[0] in refusal[0] and judged_by["remedy"] in refusal[0], (
-                    fault.name
-                )
-            if judged_by["action"] == "quarantine":
+                assert fault.rules[0] in refusal[0] and result["remedy"] in refusal[0], fault.name
+            if result["action"] == "quarantine":
                 quarantined.setdefault(fault.input, set()).update(rows)
         assert_every_row_is_there(con, raw, quarantined)
         # What is left breaks nothing that would stop.
@@ -60,14 +58,14 @@ def test_a_fault_is_found_where_it_is_and_done_with_as_its_rule_says(project, re
         ]
 
 
-def test_a_cause_is_told_before_what_follows_from_it(project, refusal_sql):
+def test_a_cause_is_reported_before_its_consequence(project, refusal_sql):
     raw = clean()
     for order in raw["raw_orders"]:
         order["status"] = "shipped"
     with open_marts(upper_floors(project), raw, run=RUN) as con:
         [(text,)] = con.execute(refusal_sql).fetchall()
     assert "They are in quality.quarantined_raw_orders." in text
-    follows = "raw_orders  orders_not_empty (stop)  broken by the rest of 39 rows"
+    follows = "raw_orders  orders_not_empty (stop)  broken by what remains of 39 rows"
     assert text.index("raw_orders.status  status_is_known") < text.index(follows)
 
 

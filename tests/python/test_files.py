@@ -27,7 +27,7 @@ from warehouse import PROJECT, write_csv
 
 NAME = "raw_exchange_rates"
 HEADER = ",".join(INPUTS[NAME]) + "\n"
-# Stands for what is personal, and must be in no message.
+# An example of personal data, which must not be in any message.
 PERSONAL = "Virtanen"
 ROW = f"{PERSONAL},2025-01-01,0.9\n"
 READ_ROW = (PERSONAL, "2025-01-01", "0.9")
@@ -110,26 +110,26 @@ def nothing(folder: Path) -> None:
 # Content, and its rows as they must arrive: the values as they stand there, and the row number.
 READ: dict[str, tuple[str | bytes, list[tuple]]] = {
     "plain": (RATES, [(*READ_ROW, 2)]),
-    "no line end at the end": (RATES.strip(), [(*READ_ROW, 2)]),
+    "no newline at the end": (RATES.strip(), [(*READ_ROW, 2)]),
     "header only": (HEADER, []),
-    "header only, no line end": (HEADER.strip(), []),
-    "CRLF": ((RATES + ROW).replace("\n", "\r\n"), [(*READ_ROW, 2), (*READ_ROW, 3)]),
-    "CR, as old Macs wrote": ((RATES + ROW).replace("\n", "\r"), [(*READ_ROW, 2), (*READ_ROW, 3)]),
+    "header only, no newline": (HEADER.strip(), []),
+    "CRLF line endings": ((RATES + ROW).replace("\n", "\r\n"), [(*READ_ROW, 2), (*READ_ROW, 3)]),
+    "CR line endings": ((RATES + ROW).replace("\n", "\r"), [(*READ_ROW, 2), (*READ_ROW, 3)]),
     "BOM": (codecs.BOM_UTF8 + RATES.encode(), [(*READ_ROW, 2)]),
     "BOM, header only": (codecs.BOM_UTF8 + HEADER.encode(), []),
     "BOM and quoted header": (
         codecs.BOM_UTF8 + b'"currency_code","rate_date","rate_to_reporting"\na,b,c\n',
         [("a", "b", "c", 2)],
     ),
-    "header with blanks around": (
+    "spaces around column names": (
         " currency_code , rate_date,rate_to_reporting \na,b,c\n",
         [("a", "b", "c", 2)],
     ),
-    "other order, other columns, alike and without a name": (
+    "columns in any order, and additional ones, even with equal or empty names": (
         "x,rate_to_reporting,,currency_code,x,Rate_Date,rate_date\n1,2,3,4,5,6,7\n",
         [("4", "7", "2", 2)],
     ),
-    "other column with a line break in its name": (
+    "line break in the name of an additional column": (
         '"a\nb",currency_code,rate_date,rate_to_reporting\n1,2,3,4\n',
         [("2", "3", "4", 2)],
     ),
@@ -141,11 +141,11 @@ READ: dict[str, tuple[str | bytes, list[tuple]]] = {
         HEADER + '007,"1,2\n\n3","say ""no"""\na,b,c\n',
         [("007", "1,2\n\n3", 'say "no"', 2), ("a", "b", "c", 3)],
     ),
-    "quoted CRLF in LF and the other way round": (
+    "quoted CRLF in an LF file": (
         HEADER + 'a,"b\r\n",c\n',
         [("a", "b\r\n", "c", 2)],
     ),
-    "quoted LF in CRLF": (
+    "quoted LF in a CRLF file": (
         (HEADER + "a,?,c\nd,e,f\n").replace("\n", "\r\n").replace("?", '"b\n"'),
         [("a", "b\n", "c", 2), ("d", "e", "f", 3)],
     ),
@@ -154,14 +154,14 @@ READ: dict[str, tuple[str | bytes, list[tuple]]] = {
         HEADER + '5" pipe,6" and 7",8"\n',
         [('5" pipe', '6" and 7"', '8"', 2)],
     ),
-    "blanks around quotes": (HEADER + 'a, "b,c" ,d\n', [("a", "b,c", "d", 2)]),
-    "no value is no word": (HEADER + 'nan,"",\n', [("nan", None, None, 2)]),
-    "a row of no values": (HEADER + ",,\n" + ROW, [(None, None, None, 2), (*READ_ROW, 3)]),
-    "words for nothing": (
+    "spaces around quotes": (HEADER + 'a, "b,c" ,d\n', [("a", "b,c", "d", 2)]),
+    "empty values, and the text nan": (HEADER + 'nan,"",\n', [("nan", None, None, 2)]),
+    "a row of empty values": (HEADER + ",,\n" + ROW, [(None, None, None, 2), (*READ_ROW, 3)]),
+    "words such as NULL and N/A, read as text": (
         HEADER + "NULL,null,NA\nNone,none,N/A\n#N/A,-,\\N\n",
         [("NULL", "null", "NA", 2), ("None", "none", "N/A", 3), ("#N/A", "-", "\\N", 4)],
     ),
-    "what is no date and no number": (
+    "invalid dates and numbers, left to the rules": (
         HEADER + 'a,31/12/2025,"12,50"\nb,2025-02-30,"1,234.50"\nc,1735689600000,1e40\n'
         "d,=1+1,0.12345678901234567890123\n",
         [
@@ -171,7 +171,7 @@ READ: dict[str, tuple[str | bytes, list[tuple]]] = {
             ("d", "=1+1", "0.12345678901234567890123", 5),
         ],
     ),
-    "case and blanks of ids": (
+    "case and spaces of ids": (
         HEADER + "usd,USD, USD\nUSD ,\u00a0USD,00042\n",
         [("usd", "USD", " USD", 2), ("USD ", "\u00a0USD", "00042", 3)],
     ),
@@ -179,42 +179,45 @@ READ: dict[str, tuple[str | bytes, list[tuple]]] = {
         HEADER + "a\x01,\x1b[31m,\x7f\t\n",
         [("a\x01", "\x1b[31m", "\x7f\t", 2)],
     ),
-    "letters of the world": (HEADER + "ü,日本,ﬁ\n", [("ü", "日本", "ﬁ", 2)]),
+    "letters of any script": (HEADER + "ü,日本,ﬁ\n", [("ü", "日本", "ﬁ", 2)]),
     "emoji": (HEADER + "😀,👩‍👩‍👧,🇫🇮\n", [("😀", "👩‍👩‍👧", "🇫🇮", 2)]),
-    "right to left, with marks": (
+    "right-to-left text with marks": (
         HEADER + "שלום\u200f,\u202eabc\u202c,\u200e1\n",
         [("שלום\u200f", "\u202eabc\u202c", "\u200e1", 2)],
     ),
-    "accents are not composed": (HEADER + "e\u0301,é,a\u030a\n", [("e\u0301", "é", "a\u030a", 2)]),
-    "line separators that end no line": (
+    "combining accents, unchanged": (
+        HEADER + "e\u0301,é,a\u030a\n",
+        [("e\u0301", "é", "a\u030a", 2)],
+    ),
+    "Unicode line separators within a value": (
         HEADER + "a\u2028b,c\u0085d,e\x0bf\x0c\n",
         [("a\u2028b", "c\u0085d", "e\x0bf\x0c", 2)],
     ),
-    # A header in the middle, of files put together, is a row for the gate to judge.
-    "header in the middle": (
+    # A second header, of concatenated files, is a row for the gate to check.
+    "a second header further down": (
         RATES + HEADER,
         [(*READ_ROW, 2), ("currency_code", "rate_date", "rate_to_reporting", 3)],
     ),
-    # A file cut off within its last value looks like any other: nothing can tell.
-    "cut off within the last value": (RATES.strip()[:-1], [(PERSONAL, "2025-01-01", "0.", 2)]),
+    # A file cut off within its last value looks like any other.
+    "file cut off within the last value": (RATES.strip()[:-1], [(PERSONAL, "2025-01-01", "0.", 2)]),
     "blank lines at the end": (RATES + "\n\n", [(*READ_ROW, 2)]),
-    "blank lines between, counted as a spreadsheet does": (
+    "blank lines between rows": (
         HEADER + "\n" + ROW + "\n\n" + ROW + ROW,
         [(*READ_ROW, 3), (*READ_ROW, 6), (*READ_ROW, 7)],
     ),
-    "blank lines, no line end at the end": (
+    "blank lines, no newline at the end": (
         RATES + "\n" + ROW.strip(),
         [(*READ_ROW, 2), (*READ_ROW, 4)],
     ),
-    "blank lines in CRLF": (
+    "blank lines in a CRLF file": (
         (RATES + "\n" + ROW).replace("\n", "\r\n"),
         [(*READ_ROW, 2), (*READ_ROW, 4)],
     ),
-    "blank lines in CR": (
+    "blank lines in a CR file": (
         (RATES + "\n" + ROW).replace("\n", "\r"),
         [(*READ_ROW, 2), (*READ_ROW, 4)],
     ),
-    "blank lines beside quoted ones": (
+    "blank lines next to quoted ones": (
         HEADER + 'a,"1\n\n2",c\n\na,b,c\n',
         [("a", "1\n\n2", "c", 2), ("a", "b", "c", 4)],
     ),
@@ -262,7 +265,7 @@ PARQUET_READ = {
 
 
 @pytest.mark.parametrize("value", PARQUET_READ)
-def test_parquet_is_brought_to_text(tmp_path, value):
+def test_parquet_becomes_text(tmp_path, value):
     parquet(value)(tmp_path)
     with duckdb.connect(":memory:") as con:
         con.execute("set TimeZone = 'America/New_York'")
@@ -303,7 +306,7 @@ def test_a_parquet_file_without_rows_is_read(tmp_path):
     "name",
     [
         *("a b", "it's", 'say "x"', "{{ x }}", "{a,b}", "[1]", "st*r?", "a\nb", "a\\b", "ä 日本"),
-        # DuckDB takes these for columns, unless it is told not to.
+        # DuckDB takes these for columns, unless told otherwise.
         *("currency_code=XXX", "column_0=XXX"),
     ],
 )
@@ -374,69 +377,73 @@ class Refused(NamedTuple):
 
 REFUSED = {
     # The folder
-    "folder not there": Refused("folder_is_there", "does not exist", shutil.rmtree),
-    "folder is a file": Refused(
+    "missing folder": Refused("folder_is_there", "does not exist", shutil.rmtree),
+    "a file instead of a folder": Refused(
         "folder_is_there", "is a file", lambda folder: (folder.rmdir(), folder.touch())
     ),
-    "required input not there": Refused(
+    "missing required input": Refused(
         "required_input_is_there",
         "no raw_orders.csv, raw_orders.parquet or folder raw_orders. Found: orders.csv.",
         content(RATES, "orders.csv"),
         "raw_orders",
     ),
-    "nothing there": Refused("required_input_is_there", "Found: nothing", nothing, "raw_orders"),
-    "too much there to name it all": Refused(
+    "an empty folder raw_data": Refused(
+        "required_input_is_there", "Found: nothing", nothing, "raw_orders"
+    ),
+    "missing required input among many files": Refused(
         "required_input_is_there",
         "19.csv and 30 more.",
         files(**{f"{number:02}.csv": "" for number in range(50)}),
         "raw_orders",
     ),
-    "misspelt": Refused(
+    "misspelt name": Refused(
         "input_name_is_exact",
         f"raw_exchange_rate.csv is not named {NAME}",
         content(RATES, "raw_exchange_rate.csv"),
     ),
-    "capitals": Refused(
+    "name in capitals": Refused(
         "input_name_is_exact", "RAW_ORDERS.CSV", content(RATES, "RAW_ORDERS.CSV"), "raw_orders"
     ),
-    "CSV and Parquet of the same name": Refused(
+    "CSV and Parquet with the same name": Refused(
         "input_is_there_once",
         f"{NAME}.csv, {NAME}.parquet are all named {NAME}",
         files(**{f"{NAME}.csv": RATES, f"{NAME}.parquet": RATES}),
     ),
-    "Excel": Refused(
+    "Excel file": Refused(
         "file_is_csv_or_parquet", f"{NAME}.xlsx is neither", content(b"PK", f"{NAME}.xlsx")
     ),
-    "compressed": Refused(
+    "compressed file": Refused(
         "file_is_csv_or_parquet", "decompress", content(b"\x1f\x8b", f"{NAME}.csv.gz")
     ),
-    "no ending": Refused("file_is_csv_or_parquet", f"{NAME} is neither", content(RATES, NAME)),
-    "something else in the folder": Refused(
+    "no extension": Refused("file_is_csv_or_parquet", f"{NAME} is neither", content(RATES, NAME)),
+    "another kind of file in the folder": Refused(
         "file_is_csv_or_parquet",
         "a.txt is neither",
         files(**{f"{NAME}/a.txt": "", f"{NAME}/b.csv": RATES}),
     ),
-    "folder in the folder": Refused(
+    "a subfolder": Refused(
         "folder_has_no_folder",
         "2025 is a folder",
         files(**{f"{NAME}/2025/a.csv": RATES, f"{NAME}/b.csv": RATES}),
     ),
     "empty folder": Refused("folder_not_empty", "the folder is empty", content("", f"{NAME}/")),
-    "marks only": Refused("folder_not_empty", "is empty", content("", f"{NAME}/_SUCCESS")),
-    "CSV and Parquet in a folder": Refused(
+    "only _SUCCESS in the folder": Refused(
+        "folder_not_empty", "is empty", content("", f"{NAME}/_SUCCESS")
+    ),
+    "CSV and Parquet in one folder": Refused(
         "folder_has_one_kind",
         "mixed",
         files(**{f"{NAME}/a.csv": RATES, f"{NAME}/b.parquet": RATES}),
     ),
     # What is no file
-    "link to nowhere": Refused("file_is_a_file", "is a broken link", link("nowhere")),
+    "broken link": Refused("file_is_a_file", "is a broken link", link("nowhere")),
     "link to itself": Refused("file_is_a_file", f"{NAME}.csv", link(f"{NAME}.csv")),
     "pipe": Refused("file_is_a_file", "a pipe or a device", a_pipe),
     "device": Refused("file_is_a_file", "a pipe or a device", link("/dev/zero")),
     "name in Latin-1": Refused("file_name_is_utf_8", r"\udce9.csv: the name", a_name_in_latin_1),
     # Encoding
-    "empty": Refused("file_not_empty", "without even a header", content("")),
-    "blanks only": Refused("file_not_empty", "is empty", content(" \n\n")),
+    "empty file": Refused("file_not_empty", "without even a header", content("")),
+    "only spaces and blank lines": Refused("file_not_empty", "is empty", content(" \n\n")),
     "BOM only": Refused("file_not_empty", "is empty", content(codecs.BOM_UTF8)),
     "UTF-16": Refused("file_is_utf_8", "UTF-16", content(RATES.encode("utf-16"))),
     "UTF-16 LE without BOM": Refused("file_is_utf_8", "UTF-16", content(RATES.encode("utf-16-le"))),
@@ -444,19 +451,21 @@ REFUSED = {
     "Latin-1 in the header": Refused(
         "file_is_utf_8", "line 1:", content(b"\xe5," + RATES.encode())
     ),
-    "Latin-1 far down": Refused(
+    "Latin-1 further down": Refused(
         "file_is_utf_8", "line 100003:", content((RATES + MANY + "Å" + ROW).encode("latin-1"))
     ),
-    "Latin-1 in another column": Refused(
+    "Latin-1 in an unused column": Refused(
         "file_is_utf_8",
         "line 100002:",
         content(("x," + HEADER + f"x,{ROW}" * 100_000 + f"Å,{ROW}").encode("latin-1")),
     ),
-    "cut off within a letter": Refused(
+    "cut off within a character": Refused(
         "file_is_utf_8", "line 2:", content((HEADER + "a,b,Å").encode()[:-1])
     ),
     "NUL at the start": Refused("file_has_no_nul", "line 1:", content("\0" + RATES)),
-    "NUL far down": Refused("file_has_no_nul", "line 100003:", content(RATES + MANY + "\0" + ROW)),
+    "NUL further down": Refused(
+        "file_has_no_nul", "line 100003:", content(RATES + MANY + "\0" + ROW)
+    ),
     "NUL in quotes": Refused(
         "file_has_no_nul", "line 100003:", content(RATES + MANY + '"a\0",b,c\n')
     ),
@@ -476,7 +485,7 @@ REFUSED = {
     ),
     # The header
     "no header": Refused("header_is_first_line", "is not a header", content(ROW + ROW)),
-    "a row with a word that is a column": Refused(
+    "data that contains a column name": Refused(
         "header_is_first_line",
         "is not a header",
         content(
@@ -486,7 +495,7 @@ REFUSED = {
     ),
     "a web page": Refused("header_is_first_line", "is not a header", content("<html>\n")),
     "blank first line": Refused("header_is_first_line", "is blank", content("\n" + RATES)),
-    "sep=; of Excel": Refused(
+    "sep=; from Excel": Refused(
         "header_is_first_line", "sep=", content("sep=;\n" + RATES.replace(",", ";"))
     ),
     "semicolons": Refused(
@@ -498,45 +507,47 @@ REFUSED = {
         content('"currency_code";"rate_date";"rate_to_reporting"\n'),
     ),
     "tabs": Refused("columns_are_separated_by_commas", "tabs", content(RATES.replace(",", "\t"))),
-    "bars": Refused("columns_are_separated_by_commas", "bars", content(RATES.replace(",", "|"))),
-    "column missing": Refused(
+    "vertical bars": Refused(
+        "columns_are_separated_by_commas", "bars", content(RATES.replace(",", "|"))
+    ),
+    "missing column": Refused(
         "header_has_all_columns",
         "missing columns: rate_to_reporting. Found: currency_code, rate_date, …. Add",
         content("currency_code,rate_date,maria@example.com\n"),
     ),
-    "column renamed": Refused(
+    "renamed column": Refused(
         "header_has_all_columns",
         "Rename Currency Code to currency_code. Rename rate-dat to rate_date.",
         content("Currency Code,rate-dat,rate_to_reporting\n"),
     ),
-    "columns in capitals": Refused(
+    "column names in capitals": Refused(
         "header_has_all_columns", "Rename RATE_DATE to rate_date.", content(HEADER.upper() + ROW)
     ),
-    "column of Parquet renamed": Refused(
+    "renamed Parquet column": Refused(
         "header_has_all_columns",
         "Found: Currency_code, rate_date, rate_to_reporting. Rename Currency_code",
         parquet(damage=rename(b"currency_code", b"Currency_code")),
     ),
-    "column twice": Refused(
+    "duplicate column": Refused(
         "column_not_twice", "column rate_date appears twice", content("rate_date," + RATES)
     ),
-    "column of Parquet twice": Refused(
+    "duplicate Parquet column": Refused(
         "column_not_twice",
         "column currency_code appears twice",
         parquet(other="'z' as xurrency_code,", damage=rename(b"xurrency_code", b"currency_code")),
     ),
     # Quotes, rows, lines
-    "quote not closed in the header": Refused("quote_is_closed", "row 1:", content('"' + RATES)),
-    "quote not closed in a header of 3 MB": Refused(
+    "unclosed quote in the header": Refused("quote_is_closed", "row 1:", content('"' + RATES)),
+    "unclosed quote in the header of a large file": Refused(
         "quote_is_closed", "row 1:", content('"' + RATES + MANY)
     ),
-    "quote not closed in the first row": Refused(
+    "unclosed quote in the first row": Refused(
         "quote_is_closed", "row 2:", content(HEADER + '"' + ROW + MANY)
     ),
-    "quote not closed in the last row": Refused(
+    "unclosed quote in the last row": Refused(
         "quote_is_closed", "row 4:", content(RATES + ROW + 'a,b,"c')
     ),
-    "quote not closed far down": Refused(
+    "unclosed quote further down": Refused(
         "quote_is_closed", "row 100003:", content(RATES + MANY + 'a,"b,c\n' + MANY + 'a,"b,c\n')
     ),
     "text after a quote": Refused("quote_is_closed", "row 2:", content(HEADER + '"a"b,c,d\n')),
@@ -548,37 +559,43 @@ REFUSED = {
         "row 3: has fewer fields than the header, which has 3.",
         content(RATES + f"Maria,{PERSONAL}\n"),
     ),
-    "row too short after quoted and blank lines": Refused(
+    "row too short, after quoted and blank lines": Refused(
         "row_has_as_many_fields_as_header", "row 6:", content(HEADER + '\na,"b\n\n",c\n\n\na\n')
     ),
-    "row too short far down": Refused(
+    "row too short, further down": Refused(
         "row_has_as_many_fields_as_header", "row 100003:", content(RATES + MANY + "a,b\n" + MANY)
     ),
-    "decimal comma": Refused(
+    "unquoted decimal comma": Refused(
         "row_has_as_many_fields_as_header",
         "row 3: has more fields than the header, which has 3.",
         content(RATES + f"{PERSONAL},2025-01-01,12,50\n"),
     ),
     # What a decimal comma before an empty last value looks like: dropping it would shift amounts.
-    "comma at the end of a row": Refused(
+    "comma at the end of one row": Refused(
         "row_has_as_many_fields_as_header", "row 2:", content(HEADER + "EUR,12,50,\n")
     ),
     "a row of 100,000 fields": Refused(
         "row_has_as_many_fields_as_header", "more fields", content(HEADER + "a," * 100_000 + "\n")
     ),
-    "blanks as a line": Refused(
+    "a line of spaces": Refused(
         "row_has_as_many_fields_as_header", "row 3:", content(RATES + "  \n" + ROW)
     ),
     "cut off within a row": Refused(
         "row_has_as_many_fields_as_header", "row 3:", content(RATES + PERSONAL)
     ),
     "cut off within quotes": Refused("quote_is_closed", "row 3:", content(RATES + f'"{PERSONAL}')),
-    "LF and CRLF": Refused("lines_end_alike", "alike", content(RATES + ROW.strip() + "\r\n")),
-    "LF and CRLF far down": Refused(
-        "lines_end_alike", "alike", content(RATES + MANY + "a,b,c\r\n" + MANY)
+    "LF and CRLF": Refused(
+        "lines_end_alike", "end the same way", content(RATES + ROW.strip() + "\r\n")
     ),
-    "CR within LF": Refused("lines_end_alike", "alike", content(RATES + "a\rb,c,d\n")),
-    "CR before CRLF": Refused("lines_end_alike", "alike", content(RATES.replace("\n", "\r\r\n"))),
+    "LF and CRLF further down": Refused(
+        "lines_end_alike", "end the same way", content(RATES + MANY + "a,b,c\r\n" + MANY)
+    ),
+    "CR in an LF file": Refused(
+        "lines_end_alike", "end the same way", content(RATES + "a\rb,c,d\n")
+    ),
+    "CR CR LF": Refused(
+        "lines_end_alike", "end the same way", content(RATES.replace("\n", "\r\r\n"))
+    ),
     "a line of 17 MB": Refused(
         "line_not_too_long", "row 3:", content(lambda: RATES + f'a,"{"b" * 17_000_000}",c\n')
     ),
@@ -588,29 +605,29 @@ REFUSED = {
     "CSV called .parquet": Refused(
         "file_is_what_its_ending_says", "is not a Parquet file", content(RATES, f"{NAME}.parquet")
     ),
-    "Parquet that is cut off": Refused(
+    "Parquet without its end": Refused(
         "parquet_is_whole", "cut off or damaged", parquet(damage=lambda data: data[:-20])
     ),
-    "Parquet that is cut short": Refused(
+    "Parquet of only a few bytes": Refused(
         "parquet_is_whole", "cut off or damaged", parquet(damage=lambda data: data[:6])
     ),
-    "damaged Parquet, at the end": Refused(
+    "Parquet damaged at the end": Refused(
         "parquet_is_whole",
         "cut off or damaged",
         parquet(damage=lambda data: data[:-40] + b"\xff" * 32 + data[-8:]),
     ),
-    "damaged Parquet, at the start": Refused(
+    "Parquet damaged at the start": Refused(
         "parquet_is_whole",
         "cut off or damaged",
         parquet(damage=lambda data: data[:4] + b"\xff" * 30 + data[34:]),
     ),
     **{
-        f"Parquet with {value}": Refused(
+        f"Parquet value {value}": Refused(
             "parquet_value_is_plain", "column currency_code is", parquet(value)
         )
         for value in ("[1, 2]", "{'a': 1}", "map {'a': 1}")
     },
-    "Parquet with other bytes than UTF-8": Refused(
+    "Parquet text that is not UTF-8": Refused(
         "file_is_utf_8", "is not UTF-8", parquet(r"'\xff\xfe'::blob")
     ),
 }
@@ -648,20 +665,20 @@ def test_what_is_refused_says_why_and_what_to_do(tmp_path, case):
     assert "Error" not in message
 
 
-def test_no_home_no_folder():
+def test_an_unknown_home_is_reported():
     with pytest.raises(FileFault, match="the user after ~ does not exist") as fault:
         land_rates(Path("~nobody-is-called-so"))
     assert fault.value.rule == "folder_is_there"
 
 
-def test_each_rule_says_what_it_wants_and_what_to_do():
+def test_each_file_rule_says_what_it_requires_and_what_to_do():
     # What can't be read is tried by a user of its own, below.
     assert {case.rule for case in REFUSED.values()} | {"file_can_be_read"} == set(FILE_RULES)
     for says, remedy in FILE_RULES.values():
         assert says.endswith(".") and remedy.endswith(".")
 
 
-def test_all_faults_of_an_input_are_told_at_once(tmp_path):
+def test_all_faults_of_an_input_are_reported_at_once(tmp_path):
     files(
         **{
             f"{NAME}/1.csv": HEADER + "a,b\n",
@@ -696,7 +713,7 @@ for folder in sys.argv[1:]:
 """
 
 
-def test_what_may_not_be_read_is_refused():
+def test_an_unreadable_file_is_refused():
     """As a user who is not root, who may read everything; in a folder that all may enter."""
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
@@ -721,9 +738,9 @@ def test_what_may_not_be_read_is_refused():
         )
         for path in forbidden:
             path.chmod(0o755)
-    *told, read = done.stdout.splitlines()
+    *messages, read = done.stdout.splitlines()
     remedy = FILE_RULES["file_can_be_read"][1]
-    assert told == [
+    assert messages == [
         f"{path}: can't be read: Permission denied. {remedy} [file_can_be_read]"
         for path in forbidden
     ]
@@ -731,7 +748,7 @@ def test_what_may_not_be_read_is_refused():
 
 
 @pytest.mark.parametrize("make", [content(RATES + MANY), parquet("repeat('a', 3000000)")])
-def test_a_fault_that_is_not_the_files_is_no_file_fault(tmp_path, make):
+def test_an_error_that_is_not_the_files_is_not_a_file_fault(tmp_path, make):
     make(tmp_path)
     with duckdb.connect(":memory:") as con:
         con.execute("set memory_limit = '1MB'; set temp_directory = ''")
@@ -739,7 +756,7 @@ def test_a_fault_that_is_not_the_files_is_no_file_fault(tmp_path, make):
             land(con, str(tmp_path), NAME)
 
 
-def test_a_build_tells_the_faults_of_all_inputs(dbt, tmp_path):
+def test_a_build_reports_the_faults_of_all_inputs(dbt, tmp_path):
     raw = clean()
     raw["raw_customers"][3]["full_name"] = PERSONAL
     write_csv(tmp_path / "data", raw)

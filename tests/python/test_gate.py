@@ -47,7 +47,7 @@ def broken(results: dict[str, Result]) -> set[str]:
     return {rule for rule, result in results.items() if not result.success}
 
 
-def test_clean_inputs_are_not_accused(project):
+def test_clean_inputs_break_no_rule(project):
     assert broken(check(project, clean())) == set()
 
 
@@ -121,7 +121,7 @@ def test_each_source_needs_its_required_inputs(project):
         ("2025-01-31T20:20-09:30", "2025-02-01 05:50:00"),
     ],
 )
-def test_timestamps_are_brought_to_utc(project, text, utc):
+def test_timestamps_are_converted_to_utc(project, text, utc):
     raw = clean()
     raw["raw_orders"] = [raw["raw_orders"][0] | {"ordered_at": text}]
     with duckdb.connect(":memory:") as con:
@@ -131,7 +131,7 @@ def test_timestamps_are_brought_to_utc(project, text, utc):
     assert found == datetime.fromisoformat(utc)
 
 
-def test_a_rule_that_could_not_be_judged_is_an_error(project, monkeypatch):
+def test_a_rule_without_a_result_is_an_error(project, monkeypatch):
     load = gate.load_suite
     first, *rest = load("raw_orders")
     suite = (replace(first, kwargs=first.kwargs | {"column": "no_such_column"}), *rest)
@@ -141,13 +141,13 @@ def test_a_rule_that_could_not_be_judged_is_an_error(project, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "words"),
     [
         ({"type": "expect_no_such_thing"}, "expect_no_such_thing not found"),
         ({"kwargs": {"column": "status", "value_sets": []}}, "value_sets"),
     ],
 )
-def test_a_rule_that_great_expectations_does_not_know_is_named(project, monkeypatch, change, told):
+def test_a_rule_that_great_expectations_does_not_know_is_named(project, monkeypatch, change, words):
     load = gate.load_suite
     suite = [
         replace(one, **change) if one.name == "country_code_is_iso" else one
@@ -156,22 +156,22 @@ def test_a_rule_that_great_expectations_does_not_know_is_named(project, monkeypa
     monkeypatch.setattr(
         gate, "load_suite", lambda name: suite if name == "raw_customers" else load(name)
     )
-    message = rf"suites/raw_customers.yml: rule country_code_is_iso: (.|\n)*{told}"
+    message = rf"suites/raw_customers.yml: rule country_code_is_iso: (.|\n)*{words}"
     with pytest.raises(GateError, match=message):
         check(project, clean())
 
 
-def test_examples_tell_no_personal_data(project):
+def test_examples_contain_no_personal_data(project):
     raw = clean()
     raw["raw_customers"][30] |= {"customer_id": "maria@example.com", "signed_up_at": ""}
     raw["raw_orders"][1] |= {"order_id": "Maria Virtanen", "amount": "मारिया"}
     # A broken quote shifts a name into the columns beside it.
     raw["raw_orders"][0] |= {"status": "Maria Virtanen", "amount": "Maria", "ordered_at": "Maria V"}
     raw["raw_surveys"][0] |= {"survey_type": "Maria Virtanen", "score": "Maria 7"}
-    told = " ".join(result.examples or "" for result in check(project, raw).values())
-    assert "order_id o1" in told and "looks like aaaaa 9" in told
-    assert "customer_id looks like aaaaa@aaaaaaa.aaa" in told
-    assert "aria" not in told and "म" not in told
+    shown = " ".join(result.examples or "" for result in check(project, raw).values())
+    assert "order_id o1" in shown and "looks like aaaaa 9" in shown
+    assert "customer_id looks like aaaaa@aaaaaaa.aaa" in shown
+    assert "aria" not in shown and "म" not in shown
 
 
 def test_every_rule_says_what_it_means_under_a_name_of_its_own():
@@ -243,7 +243,7 @@ def test_a_closed_gate_stops_everything_below_it(dbt, clean_build, tmp_path):
     assert published.read_bytes() == before
 
 
-def test_what_was_staged_anew_is_unchecked(dbt, clean_build):
+def test_inputs_staged_again_are_unchecked(dbt, clean_build):
     good = {"raw_data": str(clean_build)}
     assert dbt("run", "--select", "staged_orders", vars=good).exit_code == 0
     run = dbt("run", "--select", "clean_orders", vars=good)

@@ -85,7 +85,7 @@ def is_day(text: str) -> bool:
 
 
 def told_of(faults: list[str]) -> set[str]:
-    """Return which names faults tell of, each in one line that ends in what was found."""
+    """Return which names faults report, each in one line that ends with what was found."""
     for fault in faults:
         assert fault.isprintable() and len(fault) < 250
         assert re.search(r"""; found (".*["…]|\{.*[}…])$""", fault), fault
@@ -200,8 +200,8 @@ def test_a_var_is_not_run_as_jinja(tmp_path):
         for parsed in ((), ("--no-partial-parse",)):
             run = run_dbt(tmp_path, "seed", "--select", "countries", *parsed, vars=vars)
             assert run.exit_code != 0
-            [told] = re.findall(r"^ +- (.*)$", run.output, re.MULTILINE)
-            assert attack in told and told.startswith(next(iter(vars)))
+            [fault] = re.findall(r"^ +- (.*)$", run.output, re.MULTILINE)
+            assert attack in fault and fault.startswith(next(iter(vars)))
     with duckdb.connect(run.warehouse, read_only=True) as con:
         assert "planted" not in str(rows_of(con, "select * from information_schema.tables"))
 

@@ -178,7 +178,7 @@ def test_identities_hold_in_random_worlds(project, drawn_settings, random_seed, 
 
 @pytest.mark.parametrize("reporting_zone", ["UTC", "Pacific/Auckland", "America/New_York"])
 def test_contracts_alone(project, random_seed, reporting_zone):
-    """With neither an order nor an answer the clock tells which contracts are seen."""
+    """With neither orders nor responses, today's date decides which contracts count."""
     chosen = {"reporting_time_zone": reporting_zone, "allow_empty_inputs": True}
     models = project.sql(chosen)
     # Late in the evening, and early in the morning, it is another day elsewhere.
@@ -264,7 +264,7 @@ def test_folder_build(dbt, tmp_path, random_seed, folder, write, chosen):
 
 
 def is_one_source(raw: dict[str, list[dict]]) -> bool:
-    """Tell whether raw inputs can be told apart by no source system."""
+    """Whether raw inputs have a single source system."""
     return not any("source_system" in row for rows in raw.values() for row in rows)
 
 

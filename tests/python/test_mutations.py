@@ -1,6 +1,6 @@
 """Known mistakes, each put into the project: the test that claims it must fail for it.
 
-docs/mutations.md shows them; its table is held against the list here.
+docs/mutations.md shows them; a test compares its table with the list here.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ class Mutation:
 MUTATIONS = (
     # --- revenue under contract
     Mutation(
-        "A monthly amount that falls to 0 is booked as contraction",
+        "A monthly amount that falls to 0 counts as contraction",
         "macros/metrics/revenue.sql",
         (
             ("case when {{ at_end }} = 0 then {{ at_start }} else 0 end", "0"),
             ("case when {{ at_end }} > 0 and {{ at_start }}", "case when {{ at_start }}"),
         ),
-        "int_revenue_changes::a_fall_to_0_is_lost_revenue_and_no_contraction",
+        "int_revenue_changes::a_fall_to_0_is_lost_revenue_not_contraction",
     ),
     Mutation(
-        "A return from 0 is booked as expansion",
+        "A return from 0 counts as expansion",
         "macros/metrics/revenue.sql",
         (("case when {{ at_start }} > 0 and {{ at_end }}", "case when {{ at_end }}"),),
-        "int_revenue_changes::a_return_from_0_or_after_a_gap_month_is_no_expansion",
+        "int_revenue_changes::a_return_from_0_or_after_a_gap_month_is_not_expansion",
     ),
     Mutation(
-        "A month without a contract takes the amount of the last month that had one",
+        "A month without a contract takes the last contract's amount",
         "models/intermediate/int_revenue_changes.sql",
         (
             (
@@ -66,10 +66,10 @@ MUTATIONS = (
                 "when begins_in < period_number",
             ),
         ),
-        "int_revenue_changes::a_return_from_0_or_after_a_gap_month_is_no_expansion",
+        "int_revenue_changes::a_return_from_0_or_after_a_gap_month_is_not_expansion",
     ),
     Mutation(
-        "The row before is taken for the month before: a gap is no lapse",
+        "The previous row is taken for the previous month, so gaps are ignored",
         "models/intermediate/int_period_stays.sql",
         (("first_period = lag(last_period)", "first_period > lag(last_period)"),),
         "int_period_stays::lapse_and_return_across_a_close_is_two_stays",
@@ -92,13 +92,13 @@ MUTATIONS = (
         "nps::promoters_from_9_passives_from_7_detractors_up_to_6",
     ),
     Mutation(
-        "An answer on another scale is booked as NPS",
+        "A response on another scale counts as NPS",
         "models/marts/nps.sql",
         (("where survey_type = 'nps'", "where survey_type in ('nps', 'csat')"),),
         "every_answer_is_counted_once",
     ),
     Mutation(
-        "The gate lets an NPS answer on another scale pass",
+        "The gate accepts an NPS response on another scale",
         "customer_loyalty/gate/suites/raw_surveys.yml",
         (("value_set: [10]", "value_set: [10, 100]"),),
         "tests/python/test_gate.py::test_every_rule_finds_its_faults_and_no_others",
@@ -117,7 +117,7 @@ MUTATIONS = (
     ),
     # --- rates
     Mutation(
-        "Retention is 100 % where all who are there are new",
+        "Retention is 100 % if all customers are new",
         "macros/metrics/retention.sql",
         (
             (
@@ -129,7 +129,7 @@ MUTATIONS = (
         "retention::retention_rate_is_null_without_customers_at_start",
     ),
     Mutation(
-        "A rate is 0 where its denominator is 0",
+        "A rate is 0 if its denominator is 0",
         "macros/metrics/ratios.sql",
         (
             (
@@ -140,7 +140,7 @@ MUTATIONS = (
         "churn::rates_are_null_without_customers_at_start_or_contracts",
     ),
     Mutation(
-        "Customers who come back count as kept: retention passes 100 %",
+        "Returning customers count as retained: retention exceeds 100 %",
         "models/marts/retention.sql",
         (("customers_new + customers_reactivated as", "customers_new as"),),
         "retention_identities_hold",
@@ -156,14 +156,14 @@ MUTATIONS = (
         "marts_agree_on_customers",
     ),
     Mutation(
-        "The clock decides what a metric sees",
+        "Metrics depend on today's date",
         "models/intermediate/int_as_of.sql",
         (("(select max(seen.seen_on) from seen)", "current_date"),),
         "int_as_of::the_latest_order_of_any_status_is_the_as_of_date",
     ),
     # --- what guards and publishes
     Mutation(
-        "A check fails and stops nothing",
+        "A failed check stops nothing",
         "dbt_project.yml",
         (('+pre-hook: "{{ refuse_unless_gate_open() }}"', "+enabled: true"),),
         "tests/python/test_gate.py::test_inputs_that_were_never_checked_are_refused",
@@ -175,7 +175,7 @@ MUTATIONS = (
         "tests/python/test_project.py::test_everything_that_is_tested_comes_before_the_publish",
     ),
     Mutation(
-        "The published file is written in place: a build that fails leaves half of it new",
+        "The published file is written in place, so a failed build leaves it half written",
         "customer_loyalty/publish/database_file.py",
         (('return target.with_name(f"{target.name}.new")', "return target"),),
         "tests/python/test_publish.py::test_a_fault_on_the_way_leaves_the_old_file",
@@ -187,7 +187,7 @@ MUTATIONS = (
         "tests/python/test_publish.py::test_readers_keep_their_rights_and_their_old_set",
     ),
     Mutation(
-        "An optional input that is missing breaks the run",
+        "A missing optional input breaks the run",
         "customer_loyalty/contract.py",
         (("for name, one in CONTRACT.items() if one.is_required", "for name in CONTRACT"),),
         "tests/python/test_files.py::test_an_optional_input_may_be_missing",

@@ -77,7 +77,7 @@ def checkout(tmp_path_factory) -> Checkout:
     return Checkout(home)
 
 
-def told(output: str) -> str:
+def published_line(output: str) -> str:
     """Return the one line that says whether something was published."""
     [line] = [line for line in output.splitlines() if "PUBLISHED: " in line]
     return line
@@ -102,14 +102,14 @@ def bad() -> dict[str, list[dict]]:
 # --- retry, kill, timeout ---------------------------------------------------------------------
 
 
-def test_a_closed_gate_is_told_and_a_retry_says_what_to_run(checkout):
+def test_a_closed_gate_is_reported_and_a_retry_says_what_to_run(checkout):
     """By the script of the page, which a scheduler calls, and by its query."""
     [script] = re.findall(r"^```sh\n(#!/bin/sh\n.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     checkout.write_script("nightly.sh", script)
-    checkout.write_script("tell", '#!/bin/sh\necho "$1" > told\ncat "$2" "$3" >> told\n')
+    checkout.write_script("notify", '#!/bin/sh\necho "$1" > sent\ncat "$2" "$3" >> sent\n')
     checkout.deliver(bad())
     code, _ = checkout.call("./nightly.sh")
-    output = (checkout.home / "told").read_text("utf-8")
+    output = (checkout.home / "sent").read_text("utf-8")
     assert code == 1, output
     assert output.startswith("The gate is closed\n")
     assert "order_id o1 (raw_orders.csv row 2)" in output and "</html>" in output
@@ -122,20 +122,21 @@ def test_a_closed_gate_is_told_and_a_retry_says_what_to_run(checkout):
     checkout.deliver(clean(40))
     code, output = checkout.call(*RETRY)
     assert code == 1, output
-    assert "NOT PUBLISHED: the build failed, and dbt retry runs only the part of a build" in told(
-        output
+    assert (
+        "NOT PUBLISHED: the build failed, and dbt retry runs only the part of a build"
+        in published_line(output)
     )
-    assert "then r" + RUN_A_BUILD in told(output)
+    assert "then r" + RUN_A_BUILD in published_line(output)
     assert not checkout.published.exists()
 
     code, output = checkout.call(*BUILD)
     assert code == 0, output
-    assert "  PUBLISHED: " in told(output)
+    assert "  PUBLISHED: " in published_line(output)
     assert published_orders(checkout) == 40
 
 
 def test_a_build_that_is_stopped_leaves_nothing_behind(checkout):
-    """By timeout, and by kill -9, while the gate is judging."""
+    """By timeout, and by kill -9, while the gate is checking."""
     if not checkout.published.exists():
         checkout.deliver(clean())
         assert checkout.call(*BUILD)[0] == 0
@@ -186,7 +187,7 @@ assert dbt.invoke(["retry"]).success
 
 
 def test_a_retry_in_the_process_of_its_build_publishes_nothing(checkout):
-    """dbt tells it the selection of that build, which was the whole."""
+    """dbt gives it the selection of that build, which was complete."""
     checkout.deliver(clean(42))
     # Only the last step fails, and is all that is retried.
     wal = checkout.published.with_name("published.duckdb.wal")
@@ -211,7 +212,7 @@ def test_the_page_has_all_exit_codes():
     assert codes == ["0", "1", "2", str(os.EX_TEMPFAIL), "124, 137, 143"]
 
 
-def test_a_build_in_the_way_of_another_exits_with_75(checkout):
+def test_a_second_build_exits_with_75(checkout):
     warehouse = checkout.home / "warehouse" / "loyalty.duckdb"
     duckdb.connect(str(warehouse)).close()
     for read_only in (False, True):
@@ -221,7 +222,7 @@ def test_a_build_in_the_way_of_another_exits_with_75(checkout):
         assert len(output.splitlines()) == 1 and "is in use" in output
 
 
-def test_a_build_waits_for_another_and_exits_with_2_when_it_can_not_begin(checkout):
+def test_a_build_waits_for_another_and_exits_with_2_if_it_can_not_start(checkout):
     warehouse = checkout.home / "warehouse" / "loyalty.duckdb"
     wrong = ("--vars", '{"activity_window_days": "60"}')
     with duckdb.connect(str(warehouse)):
@@ -234,7 +235,7 @@ def test_a_build_waits_for_another_and_exits_with_2_when_it_can_not_begin(checko
     assert "Invalid settings (vars)" in output
 
 
-def test_what_is_no_whole_build_is_no_success(checkout):
+def test_a_partial_build_is_not_a_success(checkout):
     """An option of dbt in the environment that makes it a part of one."""
     code, output = checkout.call(*BUILD, env={"DBT_RESOURCE_TYPES": "seed"})
     assert code == 1, output
@@ -290,18 +291,22 @@ def result(database: str | Path) -> dict[str, list[tuple]]:
         return {name: con.execute(sql).fetchall() for name, sql in queries.items()}
 
 
-def test_floor_by_floor_comes_to_the_marts_of_a_whole_build(by_floor, demo_build):
+def test_folder_by_folder_gives_the_marts_of_a_whole_build(by_floor, demo_build):
     _, (too_early, *runs) = by_floor
     assert too_early.exit_code == 1, too_early.output
-    assert "the build failed. Fix what failed, then r" + RUN_A_BUILD in told(too_early.output)
+    assert "the build failed. Fix what failed, then r" + RUN_A_BUILD in published_line(
+        too_early.output
+    )
     for run in runs:
         assert run.exit_code == 0, run.output
-    assert "NOT PUBLISHED: dbt run does not run tests. R" + RUN_A_BUILD in told(runs[-1].output)
+    assert "NOT PUBLISHED: dbt run does not run tests. R" + RUN_A_BUILD in published_line(
+        runs[-1].output
+    )
     assert not Path(runs[-1].published).exists()
     assert result(runs[-1].warehouse) == result(demo_build.warehouse)
 
 
-def test_steps_out_of_order_do_not_get_by_the_gate(by_floor, tmp_path):
+def test_steps_out_of_order_do_not_bypass_the_gate(by_floor, tmp_path):
     home, runs = by_floor
     before = result(runs[-1].warehouse)
     files = write(tmp_path / "bad", bad())
@@ -318,13 +323,13 @@ def test_steps_out_of_order_do_not_get_by_the_gate(by_floor, tmp_path):
         run = run_dbt(home, "run", "--select", step, vars=files)
         assert run.exit_code == (1 if refusal else 0), run.output
         assert not refusal or refusal in run.output
-        assert "NOT PUBLISHED: " in told(run.output)
+        assert "NOT PUBLISHED: " in published_line(run.output)
     after = result(runs[-1].warehouse)
     assert {mart: after[mart] for mart in MARTS} == {mart: before[mart] for mart in MARTS}
 
 
 def in_order(home: Path) -> list[str]:
-    """Return the full names of all that is built, each after what it needs, as dbt ls tells it.
+    """Return the full names of all that is built, each after what it needs, as dbt ls lists it.
 
     A name alone would select the tests of a folder that is called so as well.
     """
@@ -347,15 +352,15 @@ def in_order(home: Path) -> list[str]:
 
 
 @pytest.mark.long
-def test_node_by_node_comes_to_the_marts_of_a_whole_build(tmp_path, demo_build):
+def test_node_by_node_gives_the_marts_of_a_whole_build(tmp_path, demo_build):
     """As Airflow's Cosmos does: a process for each, with the tests that read nothing else."""
     order = in_order(tmp_path)
     assert len(order) > 50 and order[-1] == "customer_loyalty.published.published_build"
     for name in order:
         run = run_dbt(tmp_path, "build", "--select", name, "--indirect-selection=cautious")
         assert run.exit_code == 0, run.output
-        assert "NOT PUBLISHED: the selection leaves out" in told(run.output)
-        assert ". R" + RUN_A_BUILD in told(run.output)
+        assert "NOT PUBLISHED: the selection leaves out" in published_line(run.output)
+        assert ". R" + RUN_A_BUILD in published_line(run.output)
     tests = run_dbt(tmp_path, "test", "--exclude", "test_type:unit")
     assert tests.exit_code == 0, tests.output
     assert not Path(run.published).exists()

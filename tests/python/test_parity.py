@@ -131,7 +131,7 @@ def test_a_data_folder(server, tmp_path, folder):
 
 
 @on_each_engine
-def test_dbt_alone_is_told_which_command_to_use(server, tmp_path):
+def test_dbt_alone_says_which_command_to_use(server, tmp_path):
     ended = server.run(tmp_path, "dbt", "build")
     assert ended.exit_code == 1, ended.output
     command = f"make build TARGET={server.target}"

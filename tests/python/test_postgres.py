@@ -151,7 +151,7 @@ def test_columns_of_another_version_are_replaced(built, publish):
     assert rows(built, differ.format("working_marts", "marts")) == []
 
 
-def test_what_a_view_reads_is_not_taken_from_it(built, publish):
+def test_a_column_that_a_view_reads_is_not_changed(built, publish):
     publish(1)
     rows(built, "alter table marts.nps alter column nps type text")
     rows(built, "create view scores as select nps from marts.nps")
@@ -162,11 +162,12 @@ def test_what_a_view_reads_is_not_taken_from_it(built, publish):
     ]
 
 
-def test_what_no_publish_made_stays(built, publish):
+def test_tables_not_created_by_publishing_are_kept(built, publish):
     rows(built, "drop table marts.published_build")
     before = rows(built, "select * from marts.nps")
     with pytest.raises(
-        PublishFault, match=r"of tables that no publish created: .*marts.nps, .*quality.rules"
+        PublishFault,
+        match=r"these tables were not created by publishing: .*marts.nps, .*quality.rules",
     ):
         publish(2)
     assert rows(built, "select * from marts.nps") == before

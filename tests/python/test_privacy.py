@@ -1,6 +1,6 @@
 """Personal data stays in staging: it is planted in the inputs, and looked for everywhere else.
 
-What passes by contract is said at each plant; SECURITY.md says it in prose.
+What may pass is noted at each planted value; SECURITY.md describes it.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def test_marts_are_public_with_enforced_contracts_and_descriptions(project):
         assert all(column.description for column in node.columns.values())
 
 
-def test_what_marts_are_made_of_is_private(project):
+def test_models_behind_the_marts_are_private(project):
     for node in project.manifest.nodes.values():
         if node.resource_type == "model" and node.fqn[1] == "intermediate":
             assert node.access == "private", node.name
@@ -98,7 +98,7 @@ def test_every_model_says_its_grain(project):
             assert node.description.startswith("One row"), node.name
 
 
-def test_no_floor_is_skipped(project):
+def test_no_folder_is_skipped(project):
     """Data flows one way: a floor reads itself, or the one above."""
     reads = {
         "raw": set(),
@@ -121,7 +121,7 @@ def test_no_floor_is_skipped(project):
 
 
 @pytest.mark.parametrize(
-    ("vars", "told"),
+    ("vars", "message"),
     [
         ({"period_grains": ["day"]}, "period_grains may contain only"),
         ({"period_grains": []}, "period_grains is empty"),
@@ -146,17 +146,17 @@ def test_no_floor_is_skipped(project):
         ({"nps_responses": "first"}, "nps_responses must be"),
         ({"reporting_currency": "EUR'; drop table x; --"}, "reporting_currency must be"),
         ({"reporting_time_zone": "Mars/Olympus"}, "reporting_time_zone must be"),
-        ({"as_of_date": "2025-02-29"}, "as_of_date must be a day"),
-        ({"as_of_date": "31/12/2025"}, "as_of_date must be a day"),
+        ({"as_of_date": "2025-02-29"}, "as_of_date must be a date"),
+        ({"as_of_date": "31/12/2025"}, "as_of_date must be a date"),
         ({"keep_published": -1}, "keep_published must be a whole number"),
         ({"allow_empty_inputs": "yes"}, "allow_empty_inputs must be true or false"),
     ],
 )
-def test_a_wrong_setting_is_told(project, vars, told):
-    assert any(told in fault for fault in project.setting_faults(vars)), told
+def test_an_invalid_setting_is_reported(project, vars, message):
+    assert any(message in fault for fault in project.setting_faults(vars)), message
 
 
-def test_right_settings_are_not_refused(project):
+def test_valid_settings_are_accepted(project):
     for vars in (
         {},
         {"as_of_date": "2024-02-29", "csat_satisfied_from": {"-2-2": 1, "1-7": 5.5}},
@@ -181,7 +181,7 @@ def test_vars_are_json_and_folders_are_the_callers(tmp_path):
             read_vars("", wrong, tmp_path)
 
 
-def test_a_query_that_needs_the_working_database_is_told_so(tmp_path):
+def test_a_query_that_needs_the_working_database_says_so(tmp_path):
     working, published = str(tmp_path / "loyalty.duckdb"), str(tmp_path / "published.duckdb")
     nothing = str(tmp_path / "nothing.duckdb")
     for path in (published, working):
@@ -237,7 +237,7 @@ def test_a_build_on_other_threads_publishes_the_same_rows(dbt, demo_build, threa
     assert all(sets[0]) and sets[0] == sets[1]
 
 
-def test_a_wrong_setting_is_told_before_anything_is_read(dbt):
+def test_an_invalid_setting_is_reported_before_anything_is_read(dbt):
     for wrong in (
         {"sources": ["salesfarce"]},
         {"activity_window_days": "30"},
@@ -250,10 +250,10 @@ def test_a_wrong_setting_is_told_before_anything_is_read(dbt):
         assert next(iter(wrong)) in run.output
 
 
-def test_a_working_database_that_can_not_be_used_is_told_in_a_line(dbt, tmp_path):
+def test_an_unusable_working_database_is_reported_in_a_line(dbt, tmp_path):
     same = tmp_path / "same.duckdb"
     (tmp_path / "no database.duckdb").write_text("no database")
-    for warehouse, told in (
+    for warehouse, message in (
         (same, "are the same file"),
         (tmp_path / "staging.duckdb", "can't be named staging"),
         (tmp_path / "no database.duckdb", "not a valid DuckDB database"),
@@ -261,7 +261,7 @@ def test_a_working_database_that_can_not_be_used_is_told_in_a_line(dbt, tmp_path
     ):
         run = dbt("build", warehouse=warehouse, published=same)
         assert run.exit_code != 0
-        assert told in run.output and "Traceback" not in run.output, run.output
+        assert message in run.output and "Traceback" not in run.output, run.output
     assert not same.exists()
 
 
@@ -303,7 +303,7 @@ def test_nothing_is_made_or_tested_after_the_publish(tmp_path):
     run = run_dbt(home, "build", vars=folder, project=copy)
     assert run.exit_code != 0
     late = "model mine, test of_mine, test of_nothing, test of_the_publish"
-    assert f"the publish does not wait for {late}." in run.output
+    assert f"publishing would not wait for {late}." in run.output
     assert not Path(run.published).exists()
 
     # What publishes nothing needs no order.
@@ -311,7 +311,7 @@ def test_nothing_is_made_or_tested_after_the_publish(tmp_path):
     assert run.exit_code == 0, run.output
 
 
-def test_a_misspelt_setting_is_told(dbt):
+def test_a_misspelt_setting_gives_a_warning(dbt):
     run = dbt("seed", "--select", "countries", vars={"minimum_response": 3})
     assert "WARNING: minimum_response is not a setting" in run.output
 
@@ -327,11 +327,11 @@ def test_every_setting_is_described_with_its_default():
     defaults = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]
     page = (PROJECT / "docs" / "settings.md").read_text("utf-8")
     assert sorted(re.findall(r"^### `?(\w+)", page, re.MULTILINE)) == sorted(defaults)
-    told = dict(re.findall(r"^### `(\w+)`\n\nDefault: `(.+?)`", page, re.MULTILINE))
-    assert {name: yaml.safe_load(default) for name, default in told.items()} == defaults
+    documented = dict(re.findall(r"^### `(\w+)`\n\nDefault: `(.+?)`", page, re.MULTILINE))
+    assert {name: yaml.safe_load(default) for name, default in documented.items()} == defaults
 
 
-def test_with_nothing_at_all_nothing_is_known(dbt, tmp_path):
+def test_without_data_the_marts_are_empty(dbt, tmp_path):
     folder = write(tmp_path / "empty", dict.fromkeys(INPUTS, ()))
     run = dbt("build", vars={**folder, "allow_empty_inputs": True})
     assert run.exit_code == 0, run.output
@@ -339,20 +339,20 @@ def test_with_nothing_at_all_nothing_is_known(dbt, tmp_path):
         for mart in MARTS:
             assert con.execute(f"select count(*) from marts.{mart}").fetchall() == [(0,)]
         assert con.execute("select as_of_date from marts.published_build").fetchall() == [(None,)]
-    told = summarise(DuckDBTarget(None, run.warehouse, run.published))
-    assert "There is no complete period yet." in told
-    assert "as of no day, as there is no data" in told
+    summary = summarise(DuckDBTarget(None, run.warehouse, run.published))
+    assert "There is no complete period yet." in summary
+    assert "as of no day, because there is no data" in summary
 
 
-def test_a_warning_is_told_and_published(dbt, tmp_path):
+def test_a_warning_is_printed_and_published(dbt, tmp_path):
     raw = clean()
     raw["raw_customers"][5]["country_code"] = "XX"
     run = dbt("build", vars=write(tmp_path / "warned", raw))
     assert run.exit_code == 0, run.output
     assert "WARNING: raw_customers.country_code  country_code_is_iso (warn)  1 of " in run.output
     assert "customer_id 006 (raw_customers.csv row 7)" in run.output
-    told = summarise(DuckDBTarget(None, run.warehouse, run.published))
-    assert "1 warn: country_code_is_iso" in told
+    summary = summarise(DuckDBTarget(None, run.warehouse, run.published))
+    assert "1 warn: country_code_is_iso" in summary
 
 
 def test_dbt_v2_is_refused_and_says_why():
@@ -381,7 +381,7 @@ def test_requirements_are_pinned_with_hashes_and_without_an_index():
         assert all(line.startswith("    --hash=sha256:") for _, line in pinned)
         names[path.stem] = {name for name, _ in pinned}
     assert len(names["runtime"]) > 50 and names["runtime"] < names["dev"]
-    # What one of the others adds, whoever has the first two has not.
+    # What the others add is not installed with the first two.
     for added in names.keys() - {"runtime", "dev"}:
         assert names[added] and names[added].isdisjoint(names["runtime"]), added
     assert names["engines"].isdisjoint(names["dev"])
@@ -411,7 +411,7 @@ SECRETS = (
 )
 
 
-def test_no_file_holds_a_secret_or_tells_of_a_machine():
+def test_no_file_contains_a_secret_or_names_a_machine():
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(listed, cwd=PROJECT, capture_output=True, check=False)
     if done.returncode:

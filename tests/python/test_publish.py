@@ -234,7 +234,7 @@ def test_two_builds_publish_one_after_the_other(warehouse, tmp_path):
     assert read(target, "select build_id from marts.published_build") == [(B1,)]
 
 
-def test_what_would_end_badly_is_refused(warehouse, tmp_path):
+def test_an_unsuitable_published_file_is_refused(warehouse, tmp_path):
     with pytest.raises(PublishFault, match="are the same file"):
         put(warehouse, tmp_path / "loyalty.duckdb")
     with pytest.raises(PublishFault, match="conflicts with the schema"):
@@ -248,7 +248,7 @@ def test_what_would_end_badly_is_refused(warehouse, tmp_path):
         put(warehouse, target)
 
 
-def test_somebody_who_comes_while_the_new_file_is_written_is_seen(warehouse, tmp_path):
+def test_a_writer_that_opens_the_file_while_publishing_is_noticed(warehouse, tmp_path):
     target = tmp_path / "published.duckdb"
     put(warehouse, target)
     before = target.read_bytes()
@@ -303,10 +303,10 @@ def test_a_row_that_breaks_its_contract_is_not_published(warehouse, tmp_path, ch
     before = target.read_bytes()
     contract = contract_of_the_row()
     if change == "a column more":
-        refusal = pytest.raises(PublishFault, match="other columns than its row: rows_of_mine")
+        refusal = pytest.raises(PublishFault, match="have different columns: rows_of_mine")
         contract["rows_of_mine"] = "bigint"
     elif change == "a column less":
-        refusal = pytest.raises(PublishFault, match="other columns than its row: rows_nps")
+        refusal = pytest.raises(PublishFault, match="have different columns: rows_nps")
         del contract["rows_nps"]
     else:
         refusal = pytest.raises(duckdb.Error, match="Unimplemented type for cast")
@@ -351,7 +351,7 @@ def published(target: Path) -> tuple[str, int]:
 
 
 @pytest.mark.parametrize(("keep", "stay"), [(0, []), (1, [B3]), (2, [B3, B2]), (3, [B3, B2, B1])])
-def test_the_builds_before_stay_beside_the_file(warehouse, tmp_path, keep, stay):
+def test_earlier_builds_are_kept_next_to_the_file(warehouse, tmp_path, keep, stay):
     target = tmp_path / "published.duckdb"
     mine = [tmp_path / "published.old.duckdb", tmp_path / f"published.{B4}.duckdb.gz"]
     for path in mine:
@@ -388,7 +388,7 @@ def test_a_roll_back_goes_one_build_further_each_time(warehouse, tmp_path):
 
 def test_without_a_kept_build_there_is_no_way_back(warehouse, tmp_path):
     target = tmp_path / "published.duckdb"
-    with pytest.raises(PublishFault, match="no earlier build is kept beside it"):
+    with pytest.raises(PublishFault, match="no earlier build is kept next to it"):
         roll_back(target)
     put(warehouse, target)
     with pytest.raises(PublishFault, match="keep_published says how many"):
@@ -418,7 +418,7 @@ def test_a_disk_without_links_gets_copies(warehouse, tmp_path, monkeypatch):
     assert files_of(target) == sorted([target.name, *beside])
 
 
-def test_a_roll_back_waits_for_nobody_who_writes(warehouse, tmp_path):
+def test_a_roll_back_is_refused_while_somebody_writes(warehouse, tmp_path):
     target = tmp_path / "published.duckdb"
     publish_four(warehouse, target, 2)
     before = target.read_bytes()
@@ -428,7 +428,7 @@ def test_a_roll_back_waits_for_nobody_who_writes(warehouse, tmp_path):
     assert target.read_bytes() == before and kept(target) == [B3, B2]
 
 
-def test_a_file_of_somebody_else_is_not_replaced(warehouse, tmp_path):
+def test_a_file_that_is_not_published_is_not_replaced(warehouse, tmp_path):
     target = tmp_path / "published.duckdb"
     for write_something in (
         lambda: target.write_text("my notes"),
@@ -446,7 +446,7 @@ def test_a_file_of_somebody_else_is_not_replaced(warehouse, tmp_path):
     assert published(target)[0] == B1
 
 
-def test_commands_tell_which_builds_there_are_and_go_back(warehouse, tmp_path, monkeypatch):
+def test_commands_list_builds_and_roll_back(warehouse, tmp_path, monkeypatch):
     target = tmp_path / "published.duckdb"
     monkeypatch.setenv("LOYALTY_PUBLISHED", target.name)
     command = partial(CliRunner().invoke, cli.main)
@@ -485,7 +485,7 @@ def test_only_a_whole_build_publishes(dbt, tmp_path):
         (build_id,)
     ]
 
-    for command, told in (
+    for command, reason in (
         (("run",), "dbt run does not run tests"),
         (("build", "--select", "int_as_of+"), "the selection leaves out"),
         (("build", "--exclude", "nps_key_is_unique"), "the selection leaves out"),
@@ -493,7 +493,7 @@ def test_only_a_whole_build_publishes(dbt, tmp_path):
     ):
         run = dbt(*command, vars=folder)
         assert run.exit_code == 0, run.output
-        assert "NOT PUBLISHED: " in run.output and told in run.output, run.output
+        assert "NOT PUBLISHED: " in run.output and reason in run.output, run.output
         assert "Run make build (or dbt build) with the same settings." in run.output
     assert published.read_bytes() == before
 

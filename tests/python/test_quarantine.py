@@ -1,4 +1,4 @@
-"""The quarantine: which rows are left out, how many may be, and what is judged of the rest."""
+"""The quarantine: which rows are left out, how many may be, and the checks of remaining rows."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_no_more_rows_are_left_out_than_may_be(passes, rows, share, broken, open
         if broken == rows:
             # All orders are left out, within the share: but there must be some.
             assert "orders_not_empty (stop)" in refusal
-            assert "broken by the rest of" in refusal
+            assert "broken by what remains of" in refusal
             assert results["orders_not_empty"]["left_success"] is False
         elif not open_:
             assert f"{broken} of {rows} rows of raw_orders break rules" in refusal
@@ -147,7 +147,7 @@ def test_a_row_with_several_faults_counts_once(passes):
         assert row["breaks_a_rule"] and not row["follows_customer"]
 
 
-def test_a_limit_passed_in_one_input_does_not_blame_another(passes):
+def test_a_limit_exceeded_in_one_input_does_not_affect_another(passes):
     raw = clean()
     for row in raw["raw_orders"][4:7]:
         row |= BAD_STATUS
@@ -268,7 +268,7 @@ def test_an_input_that_lost_too_many_rows_stops(passes, before, share, stops):
         assert refusal is None
 
 
-def test_a_row_left_out_is_no_shrinkage(passes):
+def test_rows_left_out_do_not_count_as_shrinkage(passes):
     raw = clean()
     raw["raw_orders"][4] |= BAD_STATUS
     with passes(raw, same_build=True, rows_before={"raw_orders": 78}) as (_, results, refusal):
@@ -279,7 +279,7 @@ def test_a_row_left_out_is_no_shrinkage(passes):
 # --- the marts --------------------------------------------------------------------------------
 
 
-def test_the_marts_are_those_of_the_rows_that_are_left(project):
+def test_the_marts_are_those_of_the_remaining_rows(project):
     raw, kept = clean(), clean()
     raw["raw_orders"][4] |= {"ordered_at": "2025-03-31", "status": "done"}
     raw["raw_surveys"][4] |= {"score": "0", "scale_max": "5"}
@@ -306,7 +306,7 @@ def test_rows_of_another_staging_are_not_left_out(project):
             gate.validate_left(DuckDBEngine(con), RUN, staged)
 
 
-def test_rows_that_are_left_are_judged_again(project, refusal_sql):
+def test_remaining_rows_are_checked_again(project, refusal_sql):
     """Should a broken row stay for whatever reason, the gate is closed."""
     raw = clean()
     raw["raw_orders"][4] |= BAD_STATUS
@@ -330,7 +330,7 @@ def test_a_check_that_takes_too_long_is_interrupted():
     assert time.monotonic() - started < 30
 
 
-def test_an_error_in_time_is_the_error():
+def test_an_error_before_the_time_limit_is_raised():
     with (
         duckdb.connect() as con,
         pytest.raises(duckdb.CatalogException),
@@ -347,7 +347,7 @@ def test_a_check_in_time_leaves_nothing_behind():
         assert con.execute("select 1").fetchall() == [(1,)]
 
 
-def test_what_can_not_be_interrupted_ends_the_process():
+def test_checks_that_can_not_be_interrupted_end_the_process():
     code = (
         "import duckdb, time\n"
         "from customer_loyalty.engines.duckdb import DuckDBEngine\n"
@@ -399,15 +399,15 @@ def test_a_build_leaves_rows_out_and_says_so(dbt, tmp_path):
         assert not con.execute("from quality.quarantined_raw_orders").fetchall()
 
 
-def test_what_stops_leaves_the_published_file_as_it_was(dbt, tmp_path):
+def test_a_stopped_build_leaves_the_published_file_unchanged(dbt, tmp_path):
     """One of each kind: strict, beyond the limit, nothing left, shrunk, too long."""
     good = dbt("build", vars=write(tmp_path / "in", clean()))
     assert good.exit_code == 0, good.output
     before = Path(good.published).read_bytes()
-    for settings, orders, told in (
+    for settings, orders, message in (
         ({"quality_policy": "strict"}, [BAD_STATUS], "status_is_known (stop)  1 of 39 rows"),
         ({}, [BAD_STATUS] * 2, "2 of 39 rows of raw_orders break rules, at most 1 may be quar"),
-        ({"max_quarantined_share": 1}, [BAD_STATUS] * 39, "broken by the rest of 39 rows"),
+        ({"max_quarantined_share": 1}, [BAD_STATUS] * 39, "broken by what remains of 39 rows"),
         ({}, None, "19 found, at least 20 expected"),
         ({"gate_timeout_seconds": 1}, [], "gate_timeout_seconds"),
     ):
@@ -417,8 +417,8 @@ def test_what_stops_leaves_the_published_file_as_it_was(dbt, tmp_path):
         if orders is None:
             raw["raw_orders"] = raw["raw_orders"][:19]
         run = dbt("build", vars=write(tmp_path / "in", raw) | settings)
-        assert run.exit_code != 0, told
-        assert told in run.output, run.output
+        assert run.exit_code != 0, message
+        assert message in run.output, run.output
         assert "Traceback" not in run.output
         assert "NOT PUBLISHED" in run.output
         assert Path(good.published).read_bytes() == before

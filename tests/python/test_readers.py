@@ -18,8 +18,8 @@ from test_crashes import Shop, read_published
 from test_publish import publish_build, working_database
 
 
-def read_on(path: Path, stop, told) -> None:
-    """Open, read and close until it is enough; tell what was seen how often, and the errors."""
+def read_on(path: Path, stop, results) -> None:
+    """Open, read and close until it is enough; report what was seen how often, and the errors."""
     seen, errors = Counter(), Counter()
     # As dashboards do, and not so fast that the build has no processor left.
     while not stop.wait(0.1) and parent_process().is_alive():
@@ -27,7 +27,7 @@ def read_on(path: Path, stop, told) -> None:
             seen[fingerprint(path)] += 1
         except Exception as error:
             errors[str(error)] += 1
-    told.put((seen, errors))
+    results.put((seen, errors))
 
 
 def fingerprint(path: Path) -> tuple[str, str]:
@@ -40,8 +40,8 @@ def fingerprint(path: Path) -> tuple[str, str]:
 def readers(path: Path, seen: Counter, errors: Counter):
     """Let two processes read all the while."""
     spawn = get_context("spawn")
-    stop, told = spawn.Event(), spawn.Queue()
-    both = [spawn.Process(target=read_on, args=(path, stop, told)) for _ in range(2)]
+    stop, results = spawn.Event(), spawn.Queue()
+    both = [spawn.Process(target=read_on, args=(path, stop, results)) for _ in range(2)]
     for one in both:
         one.start()
     try:
@@ -49,7 +49,7 @@ def readers(path: Path, seen: Counter, errors: Counter):
     finally:
         stop.set()
         for _ in both:
-            for counted, more in zip((seen, errors), told.get(timeout=60), strict=True):
+            for counted, more in zip((seen, errors), results.get(timeout=60), strict=True):
                 counted.update(more)
         for one in both:
             one.join()

@@ -102,7 +102,7 @@ def test_readers_meet_no_error_and_each_mart_whole(catalog, publish):
     assert sets(catalog) == kept(2, 3)
 
 
-def test_a_publish_that_breaks_off(catalog, publish):
+def test_an_interrupted_publish(catalog, publish):
     publish(1)
     with catalog.opened() as engine:
         engine.run("drop table working_quality.rules")
@@ -120,12 +120,12 @@ def test_a_publish_that_breaks_off(catalog, publish):
     assert sets(catalog) == kept(1, 3) | {"published_reports"}
 
 
-def test_what_no_publish_made_stays(catalog, publish):
+def test_tables_not_created_by_publishing_are_kept(catalog, publish):
     with catalog.opened() as engine:
         engine.run("create schema marts")
         engine.run("create table marts.customers using parquet as select 1 as mine")
     with pytest.raises(
-        PublishFault, match=r"tables that no publish created: marts.customers. Move"
+        PublishFault, match=r"tables were not created by publishing: marts.customers. Move"
     ):
         publish(1)
     assert catalog.rows("select * from marts.customers") == [{"mine": 1}]
@@ -148,12 +148,12 @@ def test_load_touches_its_own_tables_only(catalog, tmp_path):
     with catalog.opened() as engine:
         engine.run("create schema crm")
         engine.run("create table crm.raw_orders using parquet as select 1 as mine")
-    for schema, told in (
+    for schema, message in (
         ("crm", "crm.raw_orders: already exists and was not created by load"),
         ("Published_x", "raw_schema: published_x is a schema of the marts"),
     ):
         done = catalog.load(tmp_path, *folder, "--vars", f'{{"raw_schema": "{schema}"}}')
-        assert done.exit_code == 1 and told in done.output, done.output
+        assert done.exit_code == 1 and message in done.output, done.output
     assert catalog.rows("select * from crm.raw_orders") == [{"mine": 1}]
     assert len(catalog.rows("show tables in crm")) == 1
 
@@ -173,16 +173,16 @@ def test_two_at_once_are_kept_apart(spark, tmp_path):
             assert "A build or a load of this checkout is running on Spark" in done.output
 
 
-def test_a_session_in_which_numbers_would_be_others_is_refused(spark, tmp_path):
+def test_a_session_in_which_numbers_would_differ_is_refused(spark, tmp_path):
     # Makes the copy of the project.
     assert spark.load(tmp_path).exit_code == 1
     profiles = tmp_path / "project" / "profiles.yml"
     right = profiles.read_text()
-    for line, told in (
+    for line, message in (
         ('spark.sql.ansi.enabled": "true"', "spark.sql.ansi.enabled of the session is false and"),
         ('spark.sql.session.timeZone": UTC', "spark.sql.session.timeZone of the session is Asia"),
     ):
         wrong = line.replace("true", "false").replace(": UTC", ": Asia/Tokyo")
         profiles.write_text(right.replace(line, wrong))
         done = spark.build(tmp_path)
-        assert done.exit_code == 1 and told in done.output, done.output
+        assert done.exit_code == 1 and message in done.output, done.output

@@ -94,7 +94,7 @@ def test_a_process_that_does_not_end_is_killed(monkeypatch):
         assert ours.wait() == -signal.SIGKILL
 
 
-def test_a_process_id_that_is_somebody_elses_by_now_is_left_alone(tmp_path):
+def test_a_reused_process_id_is_left_alone(tmp_path):
     with process(None) as somebody, process(CLUSTER.id) as ours:
         save(tmp_path, dataclasses.replace(CLUSTER, pids={"thrift": ours.pid}))
         assert running(tmp_path).pids == {"thrift": ours.pid}
@@ -112,7 +112,7 @@ def test_a_process_id_that_is_somebody_elses_by_now_is_left_alone(tmp_path):
 # --- the state -------------------------------------------------------------------------------
 
 
-def test_a_state_that_is_not_there_or_not_whole_is_told(tmp_path):
+def test_a_missing_or_incomplete_state_is_reported(tmp_path):
     assert load(tmp_path) is None
     with pytest.raises(Refusal, match=r"Spark is not running in .*Start it with make spark-up"):
         running(tmp_path)
@@ -126,24 +126,24 @@ def test_a_state_that_is_not_there_or_not_whole_is_told(tmp_path):
             load(tmp_path)
 
 
-def test_nothing_is_made_by_an_end_of_nothing(tmp_path):
+def test_stopping_nothing_creates_nothing(tmp_path):
     assert spark_cluster.down(tmp_path / "nowhere") == 0
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_start_beside_another_is_told(tmp_path):
+def test_a_second_start_is_refused(tmp_path):
     with spark_cluster._locked(tmp_path), pytest.raises(Refusal, match="right now"):
         spark_cluster.up(tmp_path)
 
 
-def test_a_folder_that_can_not_be_made_is_told(tmp_path):
+def test_a_folder_that_can_not_be_created_is_reported(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(Refusal, match=r"LOYALTY_SPARK: .*Not a directory"):
         spark_cluster.up(tmp_path / "file" / "folder")
 
 
 @pytest.mark.parametrize("name", ["a,b", "a;b", 'a"b', "a%b", "${a}", "a:b"])
-def test_a_folder_whose_name_means_something_to_spark_is_told(tmp_path, name):
+def test_a_folder_name_that_spark_would_interpret_is_refused(tmp_path, name):
     with pytest.raises(Refusal, match="LOYALTY_SPARK: Spark can't work in"):
         spark_cluster.up(tmp_path / name)
     assert not (tmp_path / name).exists()
@@ -155,12 +155,12 @@ def test_tasks_are_counted_by_the_worker_that_did_them(monkeypatch):
         return {"completedTasks": tasks, "isActive": active, "executorLogs": logs}
 
     driver = {"completedTasks": 0, "isActive": True, "executorLogs": {}}
-    told = [driver, executor(3, 1, active=False), executor(4, 2), executor(5, 1)]
-    monkeypatch.setattr(spark_cluster, "get", lambda address: told)
+    reported = [driver, executor(3, 1, active=False), executor(4, 2), executor(5, 1)]
+    monkeypatch.setattr(spark_cluster, "get", lambda address: reported)
     assert spark_cluster.tasks_by_worker(CLUSTER) == {"worker-1": 8, "worker-2": 4}
 
 
-def test_folders_of_no_table_are_set_aside(tmp_path, monkeypatch):
+def test_folders_without_a_table_are_set_aside(tmp_path, monkeypatch):
     warehouse = tmp_path / "warehouse"
     cluster = dataclasses.replace(CLUSTER, warehouse=str(warehouse))
     known = {warehouse, warehouse / "one", warehouse / "marts.db", warehouse / "marts.db" / "nps"}
@@ -190,15 +190,15 @@ def java(tmp_path: Path, monkeypatch) -> Callable[[str, str], Path]:
     def make(where: str, version: str) -> Path:
         program, home = tmp_path / where / "java", tmp_path / version
         program.parent.mkdir(parents=True)
-        said = rf"    java.home = {home}\n    java.specification.version = {version}\n"
-        program.write_text(f"#!/bin/sh\nprintf '{said}' >&2\n")
+        output = rf"    java.home = {home}\n    java.specification.version = {version}\n"
+        program.write_text(f"#!/bin/sh\nprintf '{output}' >&2\n")
         program.chmod(0o755)
         return home
 
     return make
 
 
-def test_the_java_that_is_there_is_taken(java, tmp_path, monkeypatch):
+def test_an_installed_java_is_used(java, tmp_path, monkeypatch):
     with pytest.raises(Refusal, match=r"none is on the PATH.*make spark-up"):
         find_java()
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "nowhere"))
@@ -212,7 +212,7 @@ def test_the_java_that_is_there_is_taken(java, tmp_path, monkeypatch):
     assert find_java() == of_java_home
 
 
-def test_a_java_that_spark_does_not_run_on_is_passed_over(java, tmp_path, monkeypatch):
+def test_an_unsuitable_java_is_skipped(java, tmp_path, monkeypatch):
     java("jdk/bin", "25")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
     with pytest.raises(Refusal, match=r"Java 8, 11, 17 or 21 \(.*bin/java is Java 25\)"):
@@ -257,7 +257,7 @@ def free_ports() -> list[int]:
         return [one.getsockname()[1], two.getsockname()[1]]
 
 
-def test_a_process_that_dies_is_told_with_its_log(false_spark):
+def test_a_process_that_dies_is_reported_with_its_log(false_spark):
     with pytest.raises(Refusal, match=r"master ended with exit code 3\. Read (.*)") as refusal:
         spark_cluster.up(false_spark)
     log = Path(re.search("Read (.*)", str(refusal.value))[1])
@@ -357,8 +357,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spark]:
     """Return a cluster that is up, in a folder with a blank and a letter beyond ASCII."""
     spark = Spark(tmp_path_factory.mktemp("cluster") / "my spärk")
     try:
-        said = spark.run("spark-up")
-        assert re.fullmatch(r"Spark is up: Thrift at 127\.0\.0\.1:\d+, 2 workers of .*", said), said
+        output = spark.run("spark-up")
+        assert re.fullmatch(r"Spark is up: Thrift at 127\.0\.0\.1:\d+, 2 workers of .*", output), (
+            output
+        )
         yield spark
     finally:
         spark.run("spark-down")
@@ -396,8 +398,8 @@ class TestCluster:
 
     def test_a_second_up_says_so(self, spark):
         before = spark.cluster
-        said = spark.run("spark-up")
-        assert said.startswith("Spark is up already: Thrift at 127.0.0.1:") and "\n" not in said
+        output = spark.run("spark-up")
+        assert output.startswith("Spark is up already: Thrift at 127.0.0.1:") and "\n" not in output
         assert spark.cluster == before
 
     def test_there_is_room_for_another_application(self, spark):
@@ -424,23 +426,23 @@ class TestCluster:
         )
         assert done.stdout == f"{cluster.master} Row(x='ä')\n", done.stderr
 
-    def test_a_port_that_is_taken_is_told(self, spark, tmp_path):
+    def test_a_taken_port_is_reported(self, spark, tmp_path):
         other = Spark(tmp_path / "other")
         for name, port in (
             ("LOYALTY_SPARK_PORT", spark.cluster.thrift_port),
             ("LOYALTY_SPARK_MASTER_PORT", spark.cluster.master.rpartition(":")[2]),
         ):
-            said = other.run("spark-up", **{name: str(port)})
-            assert f"can't use port {port} of 127.0.0.1: Address already in use" in said
-            assert name in said and "\n" not in said
+            output = other.run("spark-up", **{name: str(port)})
+            assert f"can't use port {port} of 127.0.0.1: Address already in use" in output
+            assert name in output and "\n" not in output
         # Free when the start began, taken when the Thrift server wants it.
         taken = other.environment["LOYALTY_SPARK_MASTER_PORT"]
-        said = other.run("spark-up", LOYALTY_SPARK_PORT=taken)
-        assert "Spark did not start: thrift ended with exit code" in said and "\n" not in said
-        assert "BindException" in Path(said.partition("Read ")[2]).read_text("utf-8")
+        output = other.run("spark-up", LOYALTY_SPARK_PORT=taken)
+        assert "Spark did not start: thrift ended with exit code" in output and "\n" not in output
+        assert "BindException" in Path(output.partition("Read ")[2]).read_text("utf-8")
         assert not other.processes() and not (other.folder / STATE).exists()
 
-    def test_a_table_that_was_half_written_is_no_obstacle(self, spark):
+    def test_a_half_written_table_does_not_prevent_a_start(self, spark):
         """Whatever is killed: the next start puts it right, and all complete tables are there."""
         from pyhive import hive
 
@@ -460,10 +462,10 @@ class TestCluster:
         assert is_written(half)
         with pytest.raises(Refusal, match="is broken"):
             running(spark.folder)
-        said = spark.run("spark-up").splitlines()
-        assert said[0].startswith(f"Spark in {spark.folder} is only partly running")
-        assert said[1].startswith(f"{spark.folder / 'strays' / 'half'}: moved here")
-        assert said[2].startswith("Spark is up: ") and len(said) == 3
+        output = spark.run("spark-up").splitlines()
+        assert output[0].startswith(f"Spark in {spark.folder} is only partly running")
+        assert output[1].startswith(f"{spark.folder / 'strays' / 'half'}: moved here")
+        assert output[2].startswith("Spark is up: ") and len(output) == 3
         assert not spark_cluster.processes(cluster.id)
         assert spark.query("select x from whole") == [(1,)]
         spark.query("create table half as select 1 as x")
@@ -472,8 +474,8 @@ class TestCluster:
     def test_down_leaves_nothing_of_what_a_kill_left(self, spark):
         spark.query("drop table if exists kept", "create table kept as select 1 as x")
         spark.kill("worker-2")
-        said = spark.run("spark-down")
-        assert re.fullmatch(r"Spark is down: \d+ processes ended\.", said), said
+        output = spark.run("spark-down")
+        assert re.fullmatch(r"Spark is down: \d+ processes ended\.", output), output
         assert not spark.processes()
         assert (
             spark.run("spark-down") == f"Nothing to stop: Spark is not running in {spark.folder}."
@@ -484,7 +486,7 @@ class TestCluster:
 class TestOtherJava:
     pytestmark = engines
 
-    def test_where_there_is_no_java_the_package_has_one(self, tmp_path):
+    def test_without_java_the_package_provides_one(self, tmp_path):
         """What is on the PATH is there, but for Java."""
         programs = tmp_path / "programs"
         programs.mkdir()

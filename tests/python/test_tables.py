@@ -227,7 +227,7 @@ def test_an_optional_table_may_be_missing_and_a_row_is_found_again(build):
 # --- what is refused -------------------------------------------------------------------------
 
 
-def test_tables_that_can_not_be_read_are_told_all_at_once(build, dbt, demo_build):
+def test_tables_that_can_not_be_read_are_reported_at_once(build, dbt, demo_build):
     def make(con):
         make_tables(con, clean(), "?", {})
         con.execute(
@@ -241,8 +241,8 @@ def test_tables_that_can_not_be_read_are_told_all_at_once(build, dbt, demo_build
 
     run = build(make)
     assert run.exit_code == 1
-    told = re.findall(r"^ +- (.*)$", run.output, re.MULTILINE)
-    assert sorted(set(told)) == [
+    faults = re.findall(r"^ +- (.*)$", run.output, re.MULTILINE)
+    assert sorted(set(faults)) == [
         "shop.raw_customers: table or view not found. Found in the schema: raw_customer,"
         " raw_exchange_rates, raw_orders, raw_survey, stock. Rename raw_customer to raw_customers."
         " Create it, or set raw_schema to the schema of your tables.",
@@ -274,7 +274,7 @@ def test_duckdb_loads_nothing(tmp_path, monkeypatch):
     for name in ("LOYALTY_WAREHOUSE", "LOYALTY_PUBLISHED"):
         monkeypatch.setenv(name, str(tmp_path / "x.duckdb"))
     monkeypatch.setenv("DBT_PROFILES_DIR", str(profiles(tmp_path)))
-    for options, told in (
+    for options, message in (
         (["--raw-data", "anywhere"], "DuckDB reads a folder of files itself: make build RAW_DATA="),
         ([], "Name the folder to load: make load RAW_DATA=folder."),
         (
@@ -284,7 +284,7 @@ def test_duckdb_loads_nothing(tmp_path, monkeypatch):
         ),
     ):
         done = CliRunner().invoke(main, ["load", *options])
-        assert done.exit_code == 1 and told in done.output, done.output
+        assert done.exit_code == 1 and message in done.output, done.output
         assert done.output.count("\n") == 1
     assert not (tmp_path / "x.duckdb").exists()
 
@@ -298,7 +298,7 @@ def test_a_working_schema_that_sql_would_have_to_quote_is_refused(schema):
 
 @pytest.mark.engines
 @pytest.mark.parametrize(
-    ("target", "setting", "told"),
+    ("target", "setting", "message"),
     [
         ("postgres", "search_path: shop", "profiles.yml sets search_path"),
         ("spark", "use_ssl: true", "without TLS; profiles.yml has thrift and use_ssl"),
@@ -306,7 +306,7 @@ def test_a_working_schema_that_sql_would_have_to_quote_is_refused(schema):
 )
 @pytest.mark.parametrize("command", ["build", "load"])
 def test_a_profile_that_a_build_can_not_keep_to_is_refused(
-    tmp_path, monkeypatch, target, setting, told, command
+    tmp_path, monkeypatch, target, setting, message, command
 ):
     monkeypatch.chdir(PROJECT)
     monkeypatch.setenv("DBT_PROFILES_DIR", str(profiles(tmp_path)))
@@ -317,7 +317,7 @@ def test_a_profile_that_a_build_can_not_keep_to_is_refused(
     done = CliRunner().invoke(
         main, [command, "--target", target, *(options if command == "load" else [])]
     )
-    assert done.exit_code == 1 and told in done.output, done.output
+    assert done.exit_code == 1 and message in done.output, done.output
     assert done.output.count("\n") == 1
 
 
@@ -427,7 +427,7 @@ def test_a_load_replaces_rows_and_leaves_readers_and_grants_alone(database, load
 
 @pytest.mark.engines
 @pytest.mark.xdist_group("postgres")
-def test_nothing_is_loaded_where_anything_is_refused(database, load, tmp_path):
+def test_nothing_is_loaded_if_anything_is_refused(database, load, tmp_path):
     assert load(clean())[0] == 0
     before = loaded(database)
 
@@ -436,36 +436,36 @@ def test_nothing_is_loaded_where_anything_is_refused(database, load, tmp_path):
     write_csv(bad, clean(rows=3))
     (bad / "raw_orders.csv").write_text("order_id;customer_id\n1;2\n")
     (bad / "raw_surveys.csv").rename(bad / "raw_survey.csv")
-    code, told = load(bad)
-    assert code == 1 and "raw_survey.csv is not named raw_surveys" in told
-    assert "[header_is_first_line]" in told and "[input_name_is_exact]" in told
-    code, told = load(tmp_path / "nowhere")
-    assert (code, told.count("does not exist")) == (1, 1)
+    code, output = load(bad)
+    assert code == 1 and "raw_survey.csv is not named raw_surveys" in output
+    assert "[header_is_first_line]" in output and "[input_name_is_exact]" in output
+    code, output = load(tmp_path / "nowhere")
+    assert (code, output.count("does not exist")) == (1, 1)
 
     # Tables: one of somebody else, under any kind of name; and one of load that somebody changed.
     rows(database, "create schema other; create table other.raw_orders (mine text)")
     rows(database, "create view other.raw_surveys as select 1 as mine")
-    code, told = load(clean(), "--vars", '{"raw_schema": "other"}')
-    assert code == 1 and told == (
+    code, output = load(clean(), "--vars", '{"raw_schema": "other"}')
+    assert code == 1 and output == (
         "Error: other.raw_orders, other.raw_surveys: already exists and was not created by load,"
         " which replaces only its own tables. Choose another schema with raw_schema: make load"
         ' VARS=\'{"raw_schema": "other_files"}\'.\n'
     )
     assert rows(database, "select to_regclass('other.raw_customers') as made") == [{"made": None}]
     rows(database, "alter table shop.raw_orders alter column amount type numeric using 1")
-    code, told = load(clean(rows=3))
-    assert code == 1 and "shop.raw_orders: created by load, but the columns were changed" in told
+    code, output = load(clean(rows=3))
+    assert code == 1 and "shop.raw_orders: created by load, but the columns were changed" in output
     rows(database, "alter table shop.raw_orders alter column amount type text using '12.5000'")
     for schema in ("marts", "quality", "working_staging"):
-        code, told = load(clean(), "--vars", json.dumps({"raw_schema": schema}))
-        assert code == 1 and f"raw_schema: {schema} is a schema of the marts" in told
+        code, output = load(clean(), "--vars", json.dumps({"raw_schema": schema}))
+        assert code == 1 and f"raw_schema: {schema} is a schema of the marts" in output
 
     # The database itself, whose message must quote no row.
     rows(database, "alter table shop.raw_surveys add constraint short check (length(comment) < 9)")
     raw = clean(rows=3)
     raw["raw_surveys"][0]["comment"] = "Personal and long"
-    code, told = load(raw)
-    assert code == 1 and "violates check constraint" in told and "Personal" not in told
+    code, output = load(raw)
+    assert code == 1 and "violates check constraint" in output and "Personal" not in output
     assert loaded(database) == before
 
 
@@ -477,8 +477,8 @@ def test_a_load_and_a_build_keep_each_other_out(database, load, tmp_path):
     key = "hashtext('customer_loyalty load')"
     with closing(database.connect()) as other, other.cursor() as cursor:
         cursor.execute(f"select pg_advisory_lock_shared({key})")
-        code, told = load(clean(rows=3))
-        assert code == 75 and "wait for it with make load WAIT=60" in told
+        code, output = load(clean(rows=3))
+        assert code == 75 and "wait for it with make load WAIT=60" in output
         cursor.execute(f"select pg_advisory_unlock_shared({key}), pg_advisory_lock({key})")
         done = database.build(tmp_path, TABLES)
         assert done.exit_code == 75 and "are being loaded" in done.output

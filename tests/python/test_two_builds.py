@@ -57,19 +57,19 @@ def customer_loyalty(*arguments: str, home: Path, **environment: str) -> tuple[i
 
 
 @pytest.mark.parametrize("how", ["for writing", "read only"])
-def test_who_has_the_working_database_open_is_told_in_one_line(tmp_path, how):
+def test_the_process_that_has_the_working_database_open_is_named(tmp_path, how):
     working = tmp_path / "loyalty.duckdb"
     duckdb.connect(str(working)).close()
     with opened(working, how) as holder:
-        told = f"{working} is in use: process {holder.pid} (python"
+        message = f"{working} is in use: process {holder.pid} (python"
         code, output = customer_loyalty("build", home=tmp_path)
         assert code == os.EX_TEMPFAIL
         [line] = output.splitlines()
-        assert line.startswith(f"Error: {told}") and "make build WAIT=60" in line
+        assert line.startswith(f"Error: {message}") and "make build WAIT=60" in line
         by_dbt = run_dbt(tmp_path, "build")
         assert by_dbt.exit_code == 2
         [line] = [line for line in by_dbt.output.splitlines() if "is in use" in line]
-        assert line.strip().startswith(told) and "Traceback" not in by_dbt.output
+        assert line.strip().startswith(message) and "Traceback" not in by_dbt.output
 
 
 def test_the_wait_ends_when_the_database_is_free_or_the_time_is_over(tmp_path):
@@ -95,7 +95,7 @@ def test_a_wait_is_a_number_of_seconds(tmp_path, wait):
         assert f"LOYALTY_WAIT must be a number of seconds, 0 or more; found {wait}" in output
 
 
-def test_what_a_killed_build_spilled_to_disk_goes(tmp_path):
+def test_spill_files_of_a_killed_build_are_deleted(tmp_path):
     working = tmp_path / "loyalty.duckdb"
     spilled = tmp_path / "loyalty.duckdb.tmp" / "duckdb_temp_storage_DEFAULT-0.tmp"
     spilled.parent.mkdir()
@@ -109,7 +109,7 @@ def test_what_a_killed_build_spilled_to_disk_goes(tmp_path):
     assert spilled.parent.exists()
 
 
-def test_who_is_in_the_way_of_the_publish_is_told_before_the_build(tmp_path):
+def test_an_obstacle_to_publishing_is_reported_before_the_build(tmp_path):
     published = tmp_path / "dashboards.duckdb"
     with duckdb.connect(str(published)) as con:
         con.execute(

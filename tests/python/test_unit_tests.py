@@ -35,7 +35,7 @@ FAR_FROM_DEFAULT = {
 }
 
 
-def test_the_other_settings_are_all_there_are():
+def test_the_other_settings_are_complete():
     settings = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]
     assert FAR_FROM_DEFAULT.keys() == settings.keys() - {"sources", "raw_data"}
     assert all(settings[name] != value for name, value in FAR_FROM_DEFAULT.items())

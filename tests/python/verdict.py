@@ -461,7 +461,7 @@ def whole_rules(name: str, rows: list[Row], run, before: int) -> dict[str, tuple
 
 @dataclass
 class Rule:
-    """What is to be said of one rule.
+    """The expected results of one rule.
 
     left_broken, left_rows: the same of what the quarantine left, None where it left all.
     """
@@ -476,7 +476,7 @@ class Rule:
 
 @dataclass
 class Verdict:
-    """What is to be said of raw inputs.
+    """The expected results of raw inputs.
 
     left_out: each row that is left out with its reasons. refused: the rules that the refusal names,
     none where the gate is open. too_many: inputs that lose more than they may.
@@ -531,12 +531,12 @@ def verdict(raw: dict[str, list[dict]], settings: dict, run) -> Verdict:
         if len(found.own_reasons(name)) > found.most[name]:
             found.too_many.add(name)
         if found.left_out_of(name):
-            _judge_what_is_left(found, name)
+            _check_what_is_left(found, name)
     found.refused = {name for name, rule in rules.items() if _refuses(rule, found)}
     return found
 
 
-def _judge_what_is_left(found: Verdict, name: str) -> None:
+def _check_what_is_left(found: Verdict, name: str) -> None:
     used = set(found.used(name))
     # The rows of the published build are compared with delivered rows, not with remaining ones.
     whole = whole_rules(name, list(used), found.inputs.run, before=0)

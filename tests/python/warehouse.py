@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
     from dbt.contracts.graph.nodes import ModelNode
 
-# The database whose marts a whole build is judged by: what it published, or its warehouse.
+# The database with the marts of a whole build: the published one, or the working one.
 MARTS_OF = "published"
 # Neither is SQL that a database in memory could run: the hook that keeps the gate is dbt's, and
 # publishing writes a file.
@@ -157,12 +157,16 @@ class Project:
         return self._faults("compile", "--select", analysis, *QUICKLY, settings=vars)
 
     def _faults(self, *command: str, settings: dict) -> list[str]:
-        told = []
-        self._dbt(*command, settings=settings, told=told)
-        return re.findall(r"^ +- (.*)$", "\n".join(told), re.MULTILINE)
+        messages = []
+        self._dbt(*command, settings=settings, messages=messages)
+        return re.findall(r"^ +- (.*)$", "\n".join(messages), re.MULTILINE)
 
     def _dbt(
-        self, command: str, *options: str, settings: dict | None = None, told: list | None = None
+        self,
+        command: str,
+        *options: str,
+        settings: dict | None = None,
+        messages: list | None = None,
     ):
         """Run a command that must succeed, unless its messages are asked for."""
         # Imported here: it takes a second, which a run of other tests should not pay.
@@ -176,11 +180,11 @@ class Project:
                 patch.delenv(name)
             # A database in memory bears the same name wherever it is: the SQL runs on any.
             patch.setenv("LOYALTY_WAREHOUSE", ":memory:")
-            listen = [lambda event: told.append(event.info.msg)] if told is not None else []
+            listen = [lambda event: messages.append(event.info.msg)] if messages is not None else []
             run = dbtRunner(manifest=manifest, callbacks=listen).invoke(
                 [command, *options, *self.base, "--vars", settings]
             )
-        assert run.success or told, f"dbt {command} failed: {run.exception or run.result}"
+        assert run.success or messages, f"dbt {command} failed: {run.exception or run.result}"
         return run.result
 
 
