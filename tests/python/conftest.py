@@ -91,23 +91,27 @@ def demo_build(tmp_path_factory: pytest.TempPathFactory) -> DbtRun:
 
 
 @pytest.fixture(scope="session")
-def shared_clean_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the home of a build of clean inputs, the same for all workers of a test run."""
+def whole_build(tmp_path_factory: pytest.TempPathFactory) -> DbtRun:
+    """Return a plain dbt build of clean inputs, unit tests included, the same for all workers.
+
+    Read its databases, never write to them.
+    """
     home = shared_folder(tmp_path_factory) / "clean_build"
 
     def build() -> dict:
         write_csv(home / "raw", clean())
-        return asdict(run_dbt(home, "build", vars={"raw_data": str(home / "raw")}))
+        vars = {"raw_data": str(home / "raw")}
+        return asdict(run_dbt(home, "build", vars=vars, unit_tests=True))
 
     run = DbtRun(**once(home.parent, "clean_build", build))
     assert run.exit_code == 0, run.output
-    return home
+    return run
 
 
 @pytest.fixture
-def clean_build(shared_clean_build: Path, tmp_path: Path) -> Path:
+def clean_build(whole_build: DbtRun, tmp_path: Path) -> Path:
     """Let the commands of a test go on where a build of clean inputs ended; return its inputs."""
-    shutil.copytree(shared_clean_build, tmp_path / "dbt")
+    shutil.copytree(Path(whole_build.warehouse).parent, tmp_path / "dbt")
     return tmp_path / "dbt" / "raw"
 
 

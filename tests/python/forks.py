@@ -271,6 +271,21 @@ def run_dbt(request: Request, manifest: Manifest | None) -> NoReturn:
     cli.main(prog_name="dbt", obj={"manifest": manifest})
 
 
+def run_build_and_retry(request: Request, manifest: Manifest | None) -> int:
+    """Run a build that fails, and its retry once a file is gone, the last of the arguments.
+
+    In one process, as orchestrators do that call dbt from Python.
+    """
+    from dbt.cli.main import dbtRunner
+
+    *build, in_the_way = request.arguments
+    dbt = dbtRunner(manifest)
+    assert not dbt.invoke(build).success
+    Path(in_the_way).unlink()
+    assert dbt.invoke(["retry"]).success
+    return 0
+
+
 def run_customer_loyalty(request: Request, manifest: Manifest | None) -> NoReturn:
     """Run the package's command, which calls dbt in its own process."""
     import dbt.cli.main
@@ -316,6 +331,7 @@ def run_pytest(request: Request, manifest: None) -> int:
 PROGRAMS = {
     "dbt": run_dbt,
     "dbt on Spark": run_dbt_on_spark,
+    "dbt build, then retry": run_build_and_retry,
     "customer-loyalty": run_customer_loyalty,
     "pytest": run_pytest,
 }

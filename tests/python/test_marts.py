@@ -32,7 +32,7 @@ from warehouse import (
 )
 from worlds import settings, worlds
 
-NUMBER_OF_SETTINGS = 36
+NUMBER_OF_SETTINGS = 24
 WORLDS_EACH = 12
 # The time zone of the session must not matter. This one lies off by half an hour.
 SESSION_TIME_ZONES = ("UTC", "America/St_Johns")
@@ -156,6 +156,23 @@ def test_random_worlds(project, drawn_settings, random_seed, number):
         assert_right(run_sql(models, raw, time_zone=time_zone), raw, chosen)
 
     agrees()
+
+
+@pytest.mark.long
+def test_new_random_worlds(project, long_run):
+    """New settings and worlds until the time is over; a failure names what repeats it."""
+    for number in long_run.numbers():
+        seed = f"{long_run.seed} {number}"
+        chosen = drawn(settings(), 20, seed)[-1]
+        models = project.sql(chosen)
+        # The SQL of these settings is not needed again.
+        project.compiled.clear()
+        for raw in drawn(worlds(chosen), WORLDS_EACH, seed):
+            try:
+                assert_right(run_sql(models, raw), raw, chosen)
+            except AssertionError as error:
+                error.add_note(f"SEED={long_run.seed}, number {number}, settings: {chosen}")
+                raise
 
 
 @pytest.mark.parametrize("number", range(0, NUMBER_OF_SETTINGS, 3))

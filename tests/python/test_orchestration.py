@@ -19,6 +19,7 @@ import pytest
 
 from customer_loyalty.publish.publication import MARTS
 from faults import clean
+from forks import Request
 from test_docs import EXAMPLE
 from test_gate import write
 from warehouse import PROJECT, copy_project, environment, run_dbt
@@ -57,15 +58,26 @@ class Checkout:
             encoding="utf-8",
         )
 
-    def call(self, *command: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+    def call(self, *command: str) -> tuple[int, str]:
         """Run a command to its end; its exit code and what it printed."""
-        with self.start(*command, env=env) as process:
+        with self.start(*command) as process:
             output, _ = process.communicate(timeout=600)
         return process.returncode, output
 
+    def fork(
+        self, program: str, *arguments: str, env: dict[str, str] | None = None
+    ) -> tuple[int, str]:
+        """Do the same without the start of a process, see forks.py."""
+        own = environment() | (env or {})
+        return Request(program, list(arguments), str(self.home), own).run()
 
+    def build(self, **options: dict[str, str]) -> tuple[int, str]:
+        folder = str(self.home / "export")
+        return self.fork("customer-loyalty", "build", "--raw-data", folder, **options)
+
+
+# As a process of its own, which is slow to start.
 BUILD = (".venv/bin/customer-loyalty", "build", "--raw-data", "export")
-RETRY = (".venv/bin/dbt", "retry")
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +132,7 @@ def test_a_closed_gate_is_reported_and_a_retry_says_what_to_run(checkout):
         assert con.execute(query).fetchall() == [("raw_orders", "order_id_unique", 2)]
 
     checkout.deliver(clean(40))
-    code, output = checkout.call(*RETRY)
+    code, output = checkout.fork("dbt", "retry")
     assert code == 1, output
     assert (
         "NOT PUBLISHED: the build failed, and dbt retry runs only the part of a build"
@@ -129,7 +141,7 @@ def test_a_closed_gate_is_reported_and_a_retry_says_what_to_run(checkout):
     assert "then r" + RUN_A_BUILD in published_line(output)
     assert not checkout.published.exists()
 
-    code, output = checkout.call(*BUILD)
+    code, output = checkout.build()
     assert code == 0, output
     assert "  PUBLISHED: " in published_line(output)
     assert published_orders(checkout) == 40
@@ -139,7 +151,7 @@ def test_a_build_that_is_stopped_leaves_nothing_behind(checkout):
     """By timeout, and by kill -9, while the gate is checking."""
     if not checkout.published.exists():
         checkout.deliver(clean())
-        assert checkout.call(*BUILD)[0] == 0
+        assert checkout.build()[0] == 0
     before = checkout.published.read_bytes()
     checkout.deliver(clean(41))
     results = checkout.home / "target" / "run_results.json"
@@ -162,28 +174,14 @@ def test_a_build_that_is_stopped_leaves_nothing_behind(checkout):
         # dbt keeps nothing of a run that broke off: it looks at the one before it, or finds none.
         if code_of_retry:
             results.unlink()
-        code, output = checkout.call(*RETRY)
+        code, output = checkout.fork("dbt", "retry")
         assert code == code_of_retry, output
         assert ("Nothing to do" if code == 0 else "Could not find previous run") in output
         assert checkout.published.read_bytes() == before
 
-    code, output = checkout.call(*BUILD)
+    code, output = checkout.build()
     assert code == 0, output
     assert published_orders(checkout) == 41
-
-
-# A build and its retry in one process, as orchestrators that call dbt from Python have it.
-IN_ONE_PROCESS = """
-import sys
-from pathlib import Path
-from dbt.cli.main import dbtRunner
-
-*build, in_the_way = sys.argv[1:]
-dbt = dbtRunner()
-assert not dbt.invoke(build).success
-Path(in_the_way).unlink()
-assert dbt.invoke(["retry"]).success
-"""
 
 
 def test_a_retry_in_the_process_of_its_build_publishes_nothing(checkout):
@@ -194,7 +192,7 @@ def test_a_retry_in_the_process_of_its_build_publishes_nothing(checkout):
     wal.touch()
     settings = json.dumps({"raw_data": str(checkout.home / "export")})
     build = ("build", "--vars", settings, "--exclude-resource-type", "unit_test")
-    code, output = checkout.call(".venv/bin/python", "-c", IN_ONE_PROCESS, *build, str(wal))
+    code, output = checkout.fork("dbt build, then retry", *build, str(wal))
     assert code == 0, output
     of_build, of_retry = [line for line in output.splitlines() if "PUBLISHED: " in line]
     assert "NOT PUBLISHED: the build failed. " in of_build
@@ -217,7 +215,7 @@ def test_a_second_build_exits_with_75(checkout):
     duckdb.connect(str(warehouse)).close()
     for read_only in (False, True):
         with duckdb.connect(str(warehouse), read_only=read_only):
-            code, output = checkout.call(*BUILD)
+            code, output = checkout.build()
         assert code == 75, output
         assert len(output.splitlines()) == 1 and "is in use" in output
 
@@ -237,7 +235,7 @@ def test_a_build_waits_for_another_and_exits_with_2_if_it_can_not_start(checkout
 
 def test_a_partial_build_is_not_a_success(checkout):
     """An option of dbt in the environment that makes it a part of one."""
-    code, output = checkout.call(*BUILD, env={"DBT_RESOURCE_TYPES": "seed"})
+    code, output = checkout.build(env={"DBT_RESOURCE_TYPES": "seed"})
     assert code == 1, output
     assert "Completed successfully" in output
     assert "The last complete month" not in output

@@ -194,8 +194,33 @@ def test_a_query_that_needs_the_working_database_says_so(tmp_path):
         assert (f"LOYALTY_PUBLISHED={working}" in done.output) == hinted
 
 
+# Read by every Python that starts where PYTHONPATH leads here.
+LISTENER = """
+import os, sys
+
+def hear(event, _arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        note(event)
+
+def note(what):
+    with open(os.environ["HEARD"], "a") as file:
+        print(what, file=file)
+
+note("listening")
+sys.addaudithook(hear)
+"""
+
+
+def listener(folder: Path) -> dict[str, str]:
+    """Return an environment in which every use of the network is noted down in HEARD."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(LISTENER)
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    return {"PYTHONPATH": path, "HEARD": str(folder / "heard")}
+
+
 def test_make_builds_from_anywhere(tmp_path):
-    """make -C, a folder relative to the caller, and the summary at the end."""
+    """make -C, a folder relative to the caller, the summary at the end, and no use of a network."""
     if Path(sys.prefix) != PROJECT / ".venv":
         pytest.skip("make would install its own environment: these tests run in another one")
     name = "my {{ data }} o'clock"
@@ -206,6 +231,7 @@ def test_make_builds_from_anywhere(tmp_path):
         "DBT_TARGET_PATH": str(tmp_path / "target"),
         "DBT_LOG_PATH": str(tmp_path / "logs"),
         "PWD": str(tmp_path),
+        **listener(tmp_path / "listener"),
     }
     settings = json.dumps({"reporting_currency": "USD", "period_grains": ["month", "week"]})
     done = subprocess.run(
@@ -219,17 +245,18 @@ def test_make_builds_from_anywhere(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The last complete month, from 2025-01-01" in done.stdout
     assert "rules checked, no warnings" in done.stdout
+    heard = (tmp_path / "listener" / "heard").read_text("utf-8")
+    assert set(heard.splitlines()) == {"listening"}
     with duckdb.connect(str(tmp_path / "out" / "published.duckdb"), read_only=True) as con:
         [row] = con.execute("select reporting_currency from marts.published_build").fetchall()
     assert row == ("USD",)
 
 
-@pytest.mark.parametrize("threads", ["1", "8"])
-def test_a_build_on_other_threads_publishes_the_same_rows(dbt, demo_build, threads):
+def test_a_build_on_other_threads_publishes_the_same_rows(dbt, demo_build):
     """In the same order, too; the profile's are 2."""
-    again = dbt("build", "--threads", threads)
+    again = dbt("build", "--threads", "8")
     assert again.exit_code == 0, again.output
-    assert f"Concurrency: {threads} thread" in again.output
+    assert "Concurrency: 8 threads" in again.output
     sets = []
     for run in (demo_build, again):
         with duckdb.connect(run.published, read_only=True) as con:
@@ -265,13 +292,13 @@ def test_an_unusable_working_database_is_reported_in_a_line(dbt, tmp_path):
     assert not same.exists()
 
 
-def test_the_history_of_a_customer_has_a_row_per_move(dbt, tmp_path):
+def test_the_history_of_a_customer_has_a_row_per_move(dbt, clean_build):
     raw = clean()
-    for country in ("FI", "FI", "RO"):
-        raw["raw_customers"][5]["country_code"] = country
+    raw["raw_customers"][5]["country_code"] = "FI"
+    for _ in range(2):
         # Without the tests that read marts as well, which are not built here.
         only = ("--select", "+customer_history", "--indirect-selection=cautious")
-        run = dbt("build", *only, vars=write(tmp_path / "data", raw))
+        run = dbt("build", *only, vars=write(clean_build, raw))
         assert run.exit_code == 0, run.output
     with duckdb.connect(run.warehouse, read_only=True) as con:
         customers = con.execute("select count(*) from clean.clean_customers").fetchall()[0][0]
@@ -285,7 +312,7 @@ def test_the_history_of_a_customer_has_a_row_per_move(dbt, tmp_path):
             """
         ).fetchall()
         rows = con.execute("select count(*) from snapshots.customer_history").fetchall()[0][0]
-    assert history == [("FI", False), ("RO", True)]
+    assert history == [("NA", False), ("FI", True)]
     assert rows == customers + 1
 
 
@@ -305,10 +332,6 @@ def test_nothing_is_made_or_tested_after_the_publish(tmp_path):
     late = "model mine, test of_mine, test of_nothing, test of_the_publish"
     assert f"publishing would not wait for {late}." in run.output
     assert not Path(run.published).exists()
-
-    # What publishes nothing needs no order.
-    run = run_dbt(home, "run", vars=folder, project=copy)
-    assert run.exit_code == 0, run.output
 
 
 def test_a_misspelt_setting_gives_a_warning(dbt):
@@ -342,17 +365,6 @@ def test_without_data_the_marts_are_empty(dbt, tmp_path):
     summary = summarise(DuckDBTarget(None, run.warehouse, run.published))
     assert "There is no complete period yet." in summary
     assert "as of no day, because there is no data" in summary
-
-
-def test_a_warning_is_printed_and_published(dbt, tmp_path):
-    raw = clean()
-    raw["raw_customers"][5]["country_code"] = "XX"
-    run = dbt("build", vars=write(tmp_path / "warned", raw))
-    assert run.exit_code == 0, run.output
-    assert "WARNING: raw_customers.country_code  country_code_is_iso (warn)  1 of " in run.output
-    assert "customer_id 006 (raw_customers.csv row 7)" in run.output
-    summary = summarise(DuckDBTarget(None, run.warehouse, run.published))
-    assert "1 warn: country_code_is_iso" in summary
 
 
 def test_dbt_v2_is_refused_and_says_why():

@@ -33,7 +33,7 @@ from customer_loyalty.publish.publication import MARTS, published_tables
 from faults import clean
 from test_gate import write
 from test_two_builds import opened
-from warehouse import PROJECT, copy_project, run_dbt
+from warehouse import PROJECT
 
 IDS = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(1, 100)]
 B1, B2, B3, B4, *_ = IDS
@@ -468,26 +468,23 @@ def test_commands_list_builds_and_roll_back(warehouse, tmp_path, monkeypatch):
 # --- whole commands --------------------------------------------------------------------------
 
 
-def test_only_a_whole_build_publishes(dbt, tmp_path):
-    folder = write(tmp_path / "clean", clean())
-    run = dbt("build", vars=folder)
-    assert run.exit_code == 0, run.output
-    assert "PUBLISHED: " in run.output and "NOT PUBLISHED" not in run.output
-    published = Path(run.published)
+def test_only_a_whole_build_publishes(dbt, whole_build, clean_build):
+    folder = {"raw_data": str(clean_build)}
+    assert "PUBLISHED: " in whole_build.output and "NOT PUBLISHED" not in whole_build.output
+    published = clean_build.parent / "dashboards.duckdb"
     before = published.read_bytes()
     [(build_id, sources, orders, customers)] = read(
         published,
         "select build_id, sources, rows_raw_orders, rows_customers from marts.published_build",
     )
     assert (sources, orders, customers) == ("files", 39, 39)
-    assert build_id in run.output
+    assert build_id in whole_build.output
     assert read(published, "select distinct run_id from quality.gx_validation_results") == [
         (build_id,)
     ]
 
     for command, reason in (
         (("run",), "dbt run does not run tests"),
-        (("build", "--select", "int_as_of+"), "the selection leaves out"),
         (("build", "--exclude", "nps_key_is_unique"), "the selection leaves out"),
         (("build", "--select", "nps"), "the selection leaves out"),
     ):
@@ -496,10 +493,6 @@ def test_only_a_whole_build_publishes(dbt, tmp_path):
         assert "NOT PUBLISHED: " in run.output and reason in run.output, run.output
         assert "Run make build (or dbt build) with the same settings." in run.output
     assert published.read_bytes() == before
-
-    run = dbt("build", vars=folder, unit_tests=True)
-    assert run.exit_code == 0
-    assert read(published, "select build_id from marts.published_build") != [(build_id,)]
 
 
 def test_without_rows_nothing_is_published_under_empty(dbt, tmp_path):
@@ -510,24 +503,17 @@ def test_without_rows_nothing_is_published_under_empty(dbt, tmp_path):
     assert not Path(run.published).exists()
 
 
-def test_a_failing_test_of_a_mart_leaves_the_published_file(tmp_path):
-    """In a copy of the project, with a test that finds something."""
-    copy = copy_project(tmp_path / "project")
-    folder = write(tmp_path / "clean", clean())
-    home = tmp_path / "dbt"
-    run = run_dbt(home, "build", vars=folder, project=copy)
-    assert run.exit_code == 0, run.output
-    before = Path(run.published).read_bytes()
-
-    (copy / "tests" / "finds.sql").write_text("select * from {{ ref('customers') }}")
-    run = run_dbt(home, "build", vars=folder, project=copy)
+def test_a_failing_test_of_a_mart_leaves_the_published_file(dbt, clean_build):
+    before = (clean_build.parent / "dashboards.duckdb").read_bytes()
+    # A test that finds something.
+    file = "tests/surveys/every_answer_is_counted_once.sql"
+    text = (PROJECT / file).read_text("utf-8")
+    finds = {file: [(text.strip(), "select * from {{ ref('nps') }}")]}
+    run = dbt("build", vars={"raw_data": str(clean_build)}, changes=finds)
     assert run.exit_code == 1
     assert "NOT PUBLISHED: the build failed. Fix what failed, then run make build" in run.output
-    retried = run_dbt(home, "retry", project=copy)
-    assert retried.exit_code == 1
-    assert "NOT PUBLISHED: the build failed, and dbt retry runs only the part" in retried.output
-    (copy / "tests" / "finds.sql").write_text("select * from {{ ref('customers') }} where false")
-    retried = run_dbt(home, "retry", project=copy)
+    # Here it finds nothing.
+    retried = dbt("retry")
     assert retried.exit_code == 0, retried.output
     assert "NOT PUBLISHED: dbt retry runs only the part of a build" in retried.output
     assert "Run make build (or dbt build) with the same settings." in retried.output

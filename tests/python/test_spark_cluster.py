@@ -233,7 +233,7 @@ def test_a_port_must_be_one_and_free(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         monkeypatch.setenv("LOYALTY_SPARK_PORT", str(port))
-        with pytest.raises(Refusal, match=f"can't have port {port} .*name another port"):
+        with pytest.raises(Refusal, match=f"can't use port {port} .*to another port"):
             free_port("LOYALTY_SPARK_PORT", 1)
     assert free_port("LOYALTY_SPARK_PORT", 1) == port
 

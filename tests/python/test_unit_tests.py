@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 
-import pytest
 import yaml
 
 from warehouse import PROJECT, DbtRun, Project, run_dbt
@@ -41,20 +40,25 @@ def test_the_other_settings_are_complete():
     assert all(settings[name] != value for name, value in FAR_FROM_DEFAULT.items())
 
 
-@pytest.mark.parametrize("settings", [{}, FAR_FROM_DEFAULT], ids=["defaults", "others"])
-def test_unit_tests_hold_under_any_settings(demo_build: DbtRun, tmp_path, settings):
-    """Each pins what its result depends on: a build with other settings runs them as well."""
-    warehouse = tmp_path / "loyalty.duckdb"
-    shutil.copy(demo_build.warehouse, warehouse)
-    run = run_dbt(
-        tmp_path, "test", "--select", "test_type:unit", vars=settings, warehouse=warehouse
-    )
+def assert_all_ran(run: DbtRun) -> None:
     assert run.exit_code == 0, run.output
     found, ran = (
         int(re.search(rf"{words}.*\b(\d+) unit tests", run.output)[1])
         for words in ("Found", "Finished running")
     )
     assert ran == found > 0
+
+
+def test_unit_tests_are_part_of_a_build(whole_build: DbtRun):
+    assert_all_ran(whole_build)
+
+
+def test_unit_tests_hold_under_any_settings(demo_build: DbtRun, tmp_path):
+    """Each pins what its result depends on: a build with other settings runs them as well."""
+    warehouse = tmp_path / "loyalty.duckdb"
+    shutil.copy(demo_build.warehouse, warehouse)
+    only = ("--select", "test_type:unit")
+    assert_all_ran(run_dbt(tmp_path, "test", *only, vars=FAR_FROM_DEFAULT, warehouse=warehouse))
 
 
 def test_every_model_with_a_formula_has_a_unit_test(project: Project):
