@@ -405,9 +405,11 @@ def test_a_build_leaves_rows_out_warns_and_says_so(dbt, tmp_path):
         assert not con.execute("from quality.quarantined_raw_orders").fetchall()
 
 
-def test_a_stopped_build_leaves_the_published_file_unchanged(dbt, clean_build):
+def test_a_stopped_build_leaves_the_published_file_unchanged(dbt, tmp_path):
     """Nothing left, shrunk, too long; test_gate.py has a build beyond the limit."""
-    published = clean_build.parent / "dashboards.duckdb"
+    good = dbt("build", vars=write(tmp_path / "in", clean()))
+    assert good.exit_code == 0, good.output
+    published = Path(good.published)
     before = published.read_bytes()
     for settings, orders, message in (
         ({"max_quarantined_share": 1}, [BAD_STATUS] * 39, "broken by what remains of 39 rows"),
@@ -419,7 +421,7 @@ def test_a_stopped_build_leaves_the_published_file_unchanged(dbt, clean_build):
             row |= change
         if orders is None:
             raw["raw_orders"] = raw["raw_orders"][:19]
-        run = dbt("build", vars=write(clean_build, raw) | settings)
+        run = dbt("build", vars=write(tmp_path / "in", raw) | settings)
         assert run.exit_code != 0, message
         assert message in run.output, run.output
         assert "Traceback" not in run.output
