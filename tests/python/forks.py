@@ -253,6 +253,8 @@ def run(request: Request, manifest: Manifest | None) -> NoReturn:
             node.config["raw_data"] = request.settings["raw_data"]
     for file, changes in request.changes.items():
         change(manifest, file, changes)
+    if request.program != "pytest" and "--debug" not in request.arguments:
+        make_no_debug_events()
     sys.argv = [request.program, *request.arguments]
     try:
         code = PROGRAMS[request.program](request, manifest)
@@ -263,6 +265,27 @@ def run(request: Request, manifest: Manifest | None) -> NoReturn:
     sys.stderr.flush()
     # Without a wait for the threads of libraries, which a fork has not.
     os._exit(code)
+
+
+def make_no_debug_events() -> None:
+    """Leave out dbt's debug events, which nobody reads here: to make them is a tenth of the work."""
+    from dbt_common.events.base_types import BaseEvent, DebugLevel
+    from dbt_common.events.event_manager import EventManager
+
+    def remember(event: DebugLevel, **values: Any) -> None:
+        event.__dict__["values"] = values
+
+    def fire(manager: EventManager, event: BaseEvent, level: Any = None, **options: Any) -> None:
+        if isinstance(event, DebugLevel):
+            if level is None:
+                return
+            # To be shown after all.
+            BaseEvent.__init__(event, **event.__dict__.pop("values"))
+        fire_event(manager, event, level, **options)
+
+    fire_event = EventManager.fire_event
+    DebugLevel.__init__ = remember
+    EventManager.fire_event = fire
 
 
 def run_dbt(request: Request, manifest: Manifest | None) -> NoReturn:
