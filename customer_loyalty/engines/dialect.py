@@ -66,6 +66,9 @@ class OpenPostgresDialect(PGDialect_psycopg2):
     def connect(self, *_args: Any, **_kwargs: Any) -> _Lent:
         return _Lent()
 
+    def on_connect(self) -> None:
+        """Leave the connection as dbt wants it."""
+
 
 class _Cursor:
     """A DBAPI cursor that fetches every row at once, so that it outlives the statement."""
