@@ -120,6 +120,12 @@ spark-up: $(VENV)/.spark ## start Spark on this machine, in warehouse/spark: a m
 spark-down: $(VENV)/.spark ## stop all processes of Spark; its tables are kept
 	@$(BIN)/python tools/spark_cluster.py --relative-to "$$CALLER" down
 
+# Data for ORDERS orders, in target/benchmark.
+.PHONY: benchmark
+benchmark: export ORDERS := $(or $(value ORDERS),1000000)
+benchmark: $(VENV)/.runtime profiles.yml ## time a build of a generated shop, folder by folder: make benchmark [ORDERS=1000000]
+	@$(BIN)/python benchmarks/run.py "$$ORDERS"
+
 .PHONY: hooks
 hooks: $(VENV)/.dev ## let git run the linters on each commit
 	@$(BIN)/pre-commit install

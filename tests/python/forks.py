@@ -268,7 +268,7 @@ def run(request: Request, manifest: Manifest | None) -> NoReturn:
 
 
 def make_no_debug_events() -> None:
-    """Leave out dbt's debug events, which nobody reads here: to make them is a tenth of the work."""
+    """Leave out dbt's debug events, which nobody reads: to make them is a fifth of a build."""
     from dbt_common.events.base_types import BaseEvent, DebugLevel
     from dbt_common.events.event_manager import EventManager
 

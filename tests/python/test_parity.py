@@ -46,7 +46,7 @@ def assert_same_gate(server: Server, schema: str, database: str) -> None:
 
 @on_each_engine
 def test_the_demo_and_the_unit_tests(server, tmp_path, demo_build):
-    """On Spark, where a statement takes seconds, only unit tests of casts; the long test has all."""
+    """On Spark, whose statements take seconds, only unit tests of casts; a long test has all."""
     built = server.build(tmp_path)
     assert built.exit_code == 0, built.output
     assert_right(server.marts(), read_folder(PROJECT / "seeds"), {"default_source": "demo"})
