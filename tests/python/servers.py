@@ -244,14 +244,22 @@ def server(request: pytest.FixtureRequest) -> Server:
     return request.getfixturevalue(request.param)
 
 
-on_each_engine = pytest.mark.parametrize(
-    "server",
-    [
-        pytest.param("database", marks=pytest.mark.xdist_group("postgres"), id="postgres"),
-        pytest.param("catalog", marks=pytest.mark.xdist_group("spark"), id="spark"),
-    ],
-    indirect=True,
-)
+def on_engines(*marks_of_spark: pytest.MarkDecorator) -> pytest.MarkDecorator:
+    """Return what lets a test run on PostgreSQL and on Spark."""
+    spark = [pytest.mark.xdist_group("spark"), *marks_of_spark]
+    return pytest.mark.parametrize(
+        "server",
+        [
+            pytest.param("database", marks=pytest.mark.xdist_group("postgres"), id="postgres"),
+            pytest.param("catalog", marks=spark, id="spark"),
+        ],
+        indirect=True,
+    )
+
+
+on_each_engine = on_engines()
+# A build on Spark takes minutes.
+on_spark_if_there_is_time = on_engines(pytest.mark.long)
 
 
 def free_port() -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from customer_loyalty.publish.publication import QUALITY
 from faults import FAULTS, clean, write
-from servers import Server, on_each_engine
+from servers import Server, on_each_engine, on_spark_if_there_is_time
 from test_marts import assert_right, data_folders, drawn, is_one_source
 from warehouse import PROJECT, read_folder, rows_of, run_dbt, write_csv
 from worlds import worlds
@@ -65,10 +65,10 @@ def test_all_unit_tests_on_spark(catalog, tmp_path):
 
 
 @on_each_engine
-def test_a_random_world_and_then_nothing(server, tmp_path, random_seed):
+def test_a_random_world_and_then_rows_left_out(server, tmp_path, random_seed):
     """Time zones, weeks, fiscal years, twins that differ by case or accent, empty values.
 
-    From tables that were loaded; then a second build, of empty files, takes the first one's place.
+    From tables that were loaded; then a second build, of files, takes the first one's place.
     """
     drawn_worlds = drawn(worlds(FAR_FROM_PLAIN), 200, random_seed)
     raw = max(
@@ -82,15 +82,6 @@ def test_a_random_world_and_then_nothing(server, tmp_path, random_seed):
     assert built.exit_code == 0, built.output
     assert_right(server.marts(), raw, FAR_FROM_PLAIN | {"default_source": "tables"})
 
-    write_csv(tmp_path / "empty", {name: [] for name in clean()})
-    chosen = {"raw_data": str(tmp_path / "empty"), "allow_empty_inputs": True}
-    built = server.build(tmp_path, vars=chosen)
-    assert built.exit_code == 0, built.output
-    assert not any(server.marts().values())
-
-
-@on_each_engine
-def test_rows_are_left_out(server, tmp_path):
     raw = clean(400)
     raw["raw_customers"][399]["signed_up_at"] = "2999-01-01"
     raw["raw_orders"][7]["customer_id"] = "400"
@@ -103,6 +94,15 @@ def test_rows_are_left_out(server, tmp_path):
     assert "QUARANTINE: 2 of 400 rows of raw_orders left out" in built.output
     on_duckdb = run_dbt(tmp_path / "duckdb", "build", vars=chosen)
     assert_same_gate(server, "quality", on_duckdb.published)
+
+
+@on_spark_if_there_is_time
+def test_nothing_at_all(server, tmp_path):
+    write_csv(tmp_path / "empty", {name: [] for name in clean()})
+    chosen = {"raw_data": str(tmp_path / "empty"), "allow_empty_inputs": True}
+    built = server.build(tmp_path, vars=chosen)
+    assert built.exit_code == 0, built.output
+    assert not any(server.marts().values())
 
 
 @on_each_engine
