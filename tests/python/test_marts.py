@@ -32,7 +32,7 @@ from warehouse import (
 )
 from worlds import settings, worlds
 
-NUMBER_OF_SETTINGS = 24
+NUMBER_OF_SETTINGS = 18
 WORLDS_EACH = 12
 # The time zone of the session must not matter. This one lies off by half an hour.
 SESSION_TIME_ZONES = ("UTC", "America/St_Johns")

@@ -32,8 +32,12 @@ BAD_STATUS = {"status": "done"}
 
 
 @pytest.fixture
-def passes(project, refusal_sql):
-    """A function that runs the gate on raw inputs: (connection, results by rule, refusal)."""
+def passes(project, refusal_sql, monkeypatch):
+    """A function that runs the gate on raw inputs: (connection, results by rule, refusal).
+
+    Without rules on distributions, a third of its work, which test_distributions.py tests.
+    """
+    monkeypatch.setattr(gate, "_judge_distributions", lambda *_: [])
 
     @contextmanager
     def run(raw, settings=None, **changes):
@@ -250,11 +254,19 @@ def test_rules_that_can_not_leave_rows_out_say_so(passes, one_word, tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    ("before", "share", "stops"),
-    [(78, "0.5", False), (79, "0.5", True), (79, "1", False), (40, "0", True), (39, "0", False)],
+    ("before", "share", "least"),
+    [(78, "0.5", 39), (79, "0.5", 40), (79, "1", 0), (40, "0", 40), (39, "0", 39)],
 )
-def test_an_input_that_lost_too_many_rows_stops(passes, before, share, stops):
-    changes = {"rows_before": {"raw_orders": before}, "max_shrinkage_share": Decimal(share)}
+def test_the_least_number_of_rows(before, share, least):
+    run = replace(RUN, rows_before={"raw_orders": before}, max_shrinkage_share=Decimal(share))
+    same, other = (replace(run, same_build=same).parameters("raw_orders") for same in (True, False))
+    assert (same["least_rows"], same["least_rows_beside_another_build"]) == (least, 0)
+    assert (other["least_rows"], other["least_rows_beside_another_build"]) == (0, least)
+
+
+@pytest.mark.parametrize(("before", "stops"), [(78, False), (79, True)])
+def test_an_input_that_lost_too_many_rows_stops(passes, before, stops):
+    changes = {"rows_before": {"raw_orders": before}}
     with passes(clean(), same_build=True, **changes) as (_, results, refusal):
         assert results["orders_not_shrunk"]["success"] == (not stops)
         assert results["orders_not_shrunk_beside_another_build"]["success"]
