@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -103,4 +104,6 @@ def typed_size(data: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("orders", type=int, help="about how many orders the shop has")
+    sys.exit(main(parser.parse_args().orders))

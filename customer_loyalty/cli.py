@@ -211,14 +211,15 @@ def database(name: str, default: str, relative_to: Path) -> str:
 def published_file(relative_to: Path, target_name: str = "") -> Path:
     """The published database file, with links resolved.
 
-    Raises ClickException if the target is not a DuckDB target.
+    Raises Refusal, and ClickException if the target is not a DuckDB target.
     """
-    if not find_target(target_name, relative_to).keeps_files:
+    target = find_target(target_name, relative_to)
+    if not target.keeps_files:
         named = target_name or "the default target of profiles.yml"
         raise click.ClickException(
             f"Earlier builds can be listed and restored only on DuckDB, not on {named}."
         )
-    return Path(os.path.realpath(database("LOYALTY_PUBLISHED", PUBLISHED, relative_to)))
+    return Path(os.path.realpath(target.place))
 
 
 def absolute(path: str, relative_to: Path) -> Path:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Any, NamedTuple
 
 from customer_loyalty.contract import INPUTS
@@ -179,12 +180,13 @@ def validate(engine: Engine, run: Run, staged_by: Mapping[str, str] | None = Non
     Raises GateError where a rule can't be evaluated.
     """
     results = []
-    check_names(rule for name in SUITES for rule in load_suite(name))
+    suites = {name: load_suite(name) for name in SUITES}
+    check_names(chain.from_iterable(suites.values()))
     with engine.judges() as judge_of:
         for name in INPUTS:
             table = staged_table(engine, name)
             rows = engine.value(f"select count(*) from {table}")
-            suite = load_suite(name)
+            suite = suites[name]
             found = _judge(judge_of(table), name, suite, run.parameters(name))
             results += [
                 _result(run, rule, found[rule.name], rows, (staged_by or {}).get(name))
@@ -328,7 +330,7 @@ def _judge_distributions(
             run,
             rule,
             found[rule.name],
-            counted.get(str(rule.measure), 0),
+            counted.get(rule.measure, 0),
             staged_by[rule.input],
         )
         for rule in suite

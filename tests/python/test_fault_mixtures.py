@@ -6,7 +6,6 @@ is worked out by verdict.py and brute_force.py, which know the input contract an
 
 from __future__ import annotations
 
-import functools
 import random
 import re
 import traceback
@@ -38,14 +37,7 @@ CLEAN_WORLDS = 200
 MOST_LINES = 12
 
 
-load_suite = functools.cache(gate.load_suite)
 MEASURED = "input_distributions"
-
-
-@pytest.fixture(autouse=True)
-def suites_are_read_once(monkeypatch):
-    """Reading YAML would be a fifth of the work."""
-    monkeypatch.setattr(gate, "load_suite", load_suite)
 
 
 # --- what is expected and what is done -------------------------------------------------------
@@ -104,7 +96,7 @@ def checked_otherwise(con, right: Verdict) -> list[str]:
     results = {one["rule"]: one for one in rows_of(con, "from quality.gx_validation_results")}
     # Rules on distributions are not about rows, and only warn.
     distant = results.keys() - right.rules.keys()
-    assert distant == {one.name for one in load_suite(MEASURED)}
+    assert distant == {one.name for one in gate.load_suite(MEASURED)}
     assert right.rules.keys() <= results.keys()
     for rule, one in right.rules.items():
         expected = {

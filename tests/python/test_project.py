@@ -333,6 +333,10 @@ def test_nothing_is_made_or_tested_after_the_publish(tmp_path):
     assert f"publishing would not wait for {late}." in run.output
     assert not Path(run.published).exists()
 
+    # What publishes nothing needs no order.
+    run = run_dbt(home, "run", "--select", "published_build", vars=folder, project=copy)
+    assert run.exit_code == 0, run.output
+
 
 def test_a_misspelt_setting_gives_a_warning(dbt):
     run = dbt("seed", "--select", "countries", vars={"minimum_response": 3})

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import duckdb
 import pytest
@@ -463,6 +464,17 @@ def test_commands_list_builds_and_roll_back(warehouse, tmp_path, monkeypatch):
     strange = command(["rollback", "--build", "x'y", *here])
     assert strange.exit_code == 1 and "build x'y is not kept" in strange.output
     assert B4 in strange.output
+
+
+def test_builds_of_a_default_target_that_keeps_none_are_not_listed(tmp_path, monkeypatch):
+    """Nor restored: the file of DuckDB beside it belongs to another target."""
+    (tmp_path / "published.duckdb").touch()
+    monkeypatch.setenv("LOYALTY_PUBLISHED", "published.duckdb")
+    monkeypatch.setattr(cli, "choose_target", lambda *_: Mock(keeps_files=False))
+    for command in ("builds", "rollback"):
+        done = CliRunner().invoke(cli.main, [command, "--relative-to", str(tmp_path)])
+        assert done.exit_code == 1
+        assert "only on DuckDB, not on the default target of profiles.yml." in done.output
 
 
 # --- whole commands --------------------------------------------------------------------------
