@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from customer_loyalty.contract import INPUTS
 from customer_loyalty.engines.choose import engine_for
 from customer_loyalty.gate import check, rules
 from customer_loyalty.inputs.tables import check_table
@@ -24,11 +23,7 @@ def land(session: Any, raw_data: str | None, raw_schema: str | None, name: str) 
     engine = engine_for(session)
     if raw_schema:
         check_table(engine, raw_schema, name)
-    if raw_data:
-        return engine.land(raw_data, name)
-    columns = dict.fromkeys((*INPUTS[name], "_source_file"), "varchar")
-    engine.create_table("not_landed", columns | {"_source_row": "bigint"})
-    return engine.model_from("not_landed")
+    return engine.land(raw_data or None, name)
 
 
 def judge_staged(session: Any, *, countries: Any, languages: Any) -> Any:

@@ -153,10 +153,10 @@ class Engine(ABC):
         """The columns of a table or view, as SQL knows them without quotes; none if missing."""
 
     @abstractmethod
-    def land(self, raw_data: str, name: str) -> Any:
+    def land(self, raw_data: str | None, name: str) -> Any:
         """What a dbt Python model returns to be built from the files of an input.
 
-        Raises FileFault, see ``inputs.files.land``.
+        raw_data: their folder; None for no rows. Raises FileFault, see ``inputs.files``.
         """
 
     @abstractmethod

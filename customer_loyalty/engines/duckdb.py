@@ -72,8 +72,10 @@ class DuckDBEngine(Engine):
         )
         return [name for (name,) in found]
 
-    def land(self, raw_data: str, name: str) -> DuckDBPyRelation:
-        return files.land(self.con, raw_data, name)
+    def land(self, raw_data: str | None, name: str) -> str:
+        if not raw_data:
+            return files.no_rows_query(name)
+        return files.files_query(self.con, raw_data, name)
 
     def judges(self) -> AbstractContextManager[Callable[[str], Judge]]:
         # Importing Great Expectations takes seconds, so it is done only where tables are checked.

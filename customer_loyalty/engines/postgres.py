@@ -93,10 +93,11 @@ class PostgresEngine(Engine):
         )
         return [name for (name,) in found]
 
-    def land(self, raw_data: str, name: str) -> None:
+    def land(self, raw_data: str | None, name: str) -> None:
         self.create_table("landed", landed_columns(name))
-        with duckdb.connect() as con:
-            copy_rows(self.con, land(con, raw_data, name), "landed")
+        if raw_data:
+            with duckdb.connect() as con:
+                copy_rows(self.con, land(con, raw_data, name), "landed")
         self.model_from("landed")
 
     def judges(self) -> AbstractContextManager[Callable[[str], Judge]]:

@@ -49,6 +49,7 @@ from customer_loyalty.engines.servers import (
 )
 from customer_loyalty.errors import PublishFault, Refusal
 from customer_loyalty.inputs.files import land
+from customer_loyalty.inputs.source import SOURCE_FILE, SOURCE_ROW
 from customer_loyalty.lock import locked
 
 if TYPE_CHECKING:
@@ -171,7 +172,12 @@ class SparkEngine(Engine):
             return []
         return [name.lower() for (name,) in self.rows(f"show columns in {schema}.{table}")]
 
-    def land(self, raw_data: str, name: str) -> None:
+    def land(self, raw_data: str | None, name: str) -> None:
+        if not raw_data:
+            columns = dict.fromkeys((*INPUTS[name], SOURCE_FILE), "varchar")
+            self.create_table("not_landed", columns | {SOURCE_ROW: "bigint"})
+            self.model_from("not_landed")
+            return
         with duckdb.connect() as con:
             self.copy_rows(land(con, raw_data, name), f"landed_{name}")
         self.model_from(f"landed_{name}")

@@ -6,9 +6,18 @@ import codecs
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from customer_loyalty.inputs.faults import fault
+import duckdb
+
+from customer_loyalty.contract import INPUTS
+from customer_loyalty.errors import FileFault
+from customer_loyalty.inputs.faults import fault, first_names
 from customer_loyalty.inputs.header import check_columns, is_header
+from customer_loyalty.inputs.source import Column, Source
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 LINE_LIMIT = 16 * 1024 * 1024
 # The first bytes of files that are not CSV, whatever their name.
@@ -19,28 +28,92 @@ SIGNATURES = {
     b"\x1f\x8b": "a gzip archive",
 }
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+# DuckDB then reads on after a row that it can't read, and notes it in a table.
+REJECTS = (
+    "store_rejects = true, rejects_table = 'csv_rejects', rejects_scan = 'csv_scans',"
+    " rejects_limit = 1000"
+)
+REJECTED = {
+    "TOO MANY COLUMNS": (
+        "row_has_as_many_fields_as_header",
+        "more fields than the header, which has {fields}.",
+    ),
+    "MISSING COLUMNS": (
+        "row_has_as_many_fields_as_header",
+        "fewer fields than the header, which has {fields}.",
+    ),
+    "UNQUOTED VALUE": ("quote_is_closed", "a double quote is not closed."),
+    "LINE SIZE OVER MAXIMUM": ("line_not_too_long", "longer than 16 MB."),
+    "INVALID ENCODING": ("file_is_utf_8", "not UTF-8."),
+}
+"""What DuckDB calls a row that it can't read: the rule that the row breaks, and what was found."""
 
 
-def csv_source(path: Path, location: str, name: str) -> tuple[str, dict[str, str]]:
-    """A table function that reads a CSV file, and its names for the file's columns."""
+def csv_source(con: DuckDBPyConnection, path: Path, location: str, file: str, name: str) -> Source:
+    """A CSV file, of which every row could be read. Raises FileFault."""
+    lines = _count_lines(path)
     header = _read_header(path, name)
     check_columns(path, name, header)
     # Columns that are not in the contract may have any name, even the same one.
     called = [f"column_{number}" for number in range(len(header))]
     types = ", ".join(f"{column}: 'varchar'" for column in called)
     # No text is read as NULL: DuckDB accepts an extra field in a row if it is NULL.
-    source = f"""
-        read_csv(
-            {location}, auto_detect = false, header = true, columns = {{{types}}},
-            delim = ',', quote = '"', escape = '"', nullstr = []::varchar[], strict_mode = true,
-            encoding = 'utf-8', hive_partitioning = false,
-            max_line_size = {LINE_LIMIT}
-        )
+    options = f"""
+        auto_detect = false, header = true, columns = {{{types}}},
+        delim = ',', quote = '"', escape = '"', nullstr = []::varchar[], strict_mode = true,
+        encoding = 'utf-8', hive_partitioning = false, max_line_size = {LINE_LIMIT}
     """
-    return source, dict(zip(header, called, strict=True))
+    rows = _count_rows(con, path, f"read_csv({location}, {options}, {REJECTS})", len(header))
+    table, row = f"read_csv({location}, {options})", "row_number() over () + 1"
+    if rows + 1 != lines and (gaps := _blank_lines(path)):
+        table = f"""
+            (select *, {row} as row_read from {table})
+            asof join (
+                select
+                    unnest({list(gaps.values())}) as from_row,
+                    unnest({list(gaps)}) as blank_lines
+            ) on row_read >= from_row
+        """
+        row = "row_read + blank_lines"
+    columns = {column: Column(one, "VARCHAR") for column, one in zip(header, called, strict=True)}
+    return Source(file, table, row, {column: columns[column] for column in INPUTS[name]})
 
 
-def count_lines(path: Path) -> int:
+def _count_rows(con: DuckDBPyConnection, path: Path, table: str, fields: int) -> int:
+    """The number of rows. Raises FileFault with every row that can't be read."""
+    try:
+        [(rows,)] = con.execute(f"select count(*) from {table}").fetchall()
+        rejects = con.execute(
+            "select error_type, list(distinct line order by line) from csv_rejects"
+            " group by error_type order by min(line)"
+        ).fetchall()
+    except duckdb.InvalidInputException as error:
+        if "state machine reached an invalid" not in str(error):
+            raise
+        found = "the lines do not all end the same way."
+        raise fault("lines_end_alike", path, found) from None
+    finally:
+        con.execute("drop table if exists csv_rejects; drop table if exists csv_scans")
+    faults: list[tuple[str, str]] = []
+    for kind, numbers in rejects:
+        rule, found = REJECTED[kind]
+        row = f"row {numbers[0]}" if len(numbers) == 1 else f"rows {first_names(numbers)}"
+        faults += fault(rule, path, f"{row}: {found.format(fields=fields)}").broken
+    if faults:
+        raise FileFault(*faults)
+    return int(rows)
+
+
+def _blank_lines(path: Path) -> dict[int, int]:
+    """How many blank lines are before a row; the number of the first such row by it."""
+    gaps: dict[int, int] = {}
+    # The first row after the header is row 2, as in a spreadsheet.
+    for row, number in enumerate((n for n, fields in enumerate(records(path), 1) if fields), 1):
+        gaps.setdefault(number - row, row)
+    return gaps if len(gaps) > 1 else {}
+
+
+def _count_lines(path: Path) -> int:
     """The number of lines of a CSV file. Raises FileFault if it is not UTF-8 text."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines, end = 0, b""

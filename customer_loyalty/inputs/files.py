@@ -1,4 +1,4 @@
-"""Read a folder of CSV or Parquet files as text, each row with its file and row number.
+"""Read a folder of CSV or Parquet files, each row with its file and row number.
 
 Nothing is guessed: a file that breaks a rule of ``faults.FILE_RULES`` is refused. All faults of an
 input are reported at once.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +18,11 @@ import duckdb
 
 from customer_loyalty.contract import INPUTS, REQUIRED
 from customer_loyalty.errors import FileFault
-from customer_loyalty.inputs.csv import count_lines, csv_source, records
+from customer_loyalty.inputs.csv import csv_source
 from customer_loyalty.inputs.faults import fault, literal, path_names
 from customer_loyalty.inputs.names import nearest
 from customer_loyalty.inputs.parquet import parquet_source
+from customer_loyalty.inputs.source import SOURCE_FILE, SOURCE_ROW, Column, Source, as_text
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -29,34 +30,55 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".parquet")
 
 
-def land(con: DuckDBPyConnection, folder: str | None, name: str) -> DuckDBPyRelation:
-    """Read input ``name`` from ``folder``: the contract's columns as text, and each row's origin.
+def files_query(con: DuckDBPyConnection, folder: str | None, name: str) -> str:
+    """The query of the rows of input ``name`` in ``folder``, in the types that the files have.
 
     Columns: those of ``INPUTS[name]``, ``_source_file`` (relative to the folder) and
     ``_source_row`` (as a spreadsheet counts: a CSV header is row 1; the first row of a Parquet file
-    is 1). An optional input that is missing has no rows. Raises FileFault with all faults.
+    is 1). An optional input that is missing has no rows. The files are read once here, to check
+    them, and the query reads them again. Raises FileFault with all faults.
     """
-    table = f"landed_{name}"
-    columns = ", ".join(f'"{column}" varchar' for column in INPUTS[name])
-    con.execute(
-        f"create or replace temp table {table} ({columns}, _source_file varchar,"
-        " _source_row bigint)"
-    )
+    sources: list[Source] = []
     broken: list[tuple[str, str]] = []
     for path in find_files(folder, name):
         try:
             with _refusing(path):
                 source_file = path.relative_to(_expand(folder or "")).as_posix()
-                _land_file(con, table, path, source_file, name)
+                sources.append(_source(con, path, source_file, name))
         except FileFault as error:
             broken += error.broken
     if broken:
         raise FileFault(*broken)
-    return con.query(f"select * from {table}")
+    if not sources:
+        return no_rows_query(name)
+    # In files of different types, a value of the one may be lost in the type of the other.
+    mixed = {
+        column
+        for column in INPUTS[name]
+        if len({source.columns[column].type for source in sources}) > 1
+    }
+    return " union all ".join(_select(source, mixed) for source in sources)
+
+
+def no_rows_query(name: str) -> str:
+    """The query of no rows, with the columns of ``files_query``."""
+    nulls = ", ".join(f"null::varchar as {column}" for column in (*INPUTS[name], SOURCE_FILE))
+    return f"select {nulls}, null::bigint as {SOURCE_ROW} where false"
+
+
+def land(con: DuckDBPyConnection, folder: str | None, name: str) -> DuckDBPyRelation:
+    """The rows of ``files_query``, with all values as text. Raises FileFault with all faults."""
+    query = files_query(con, folder, name)
+    described = con.execute(f"describe {query}").fetchall()
+    types = {column: Column(column, type_) for column, type_, *_ in described}
+    values = ", ".join(
+        f"nullif({as_text(types[column])}, '') as {column}" for column in INPUTS[name]
+    )
+    return con.query(f"select {values}, {SOURCE_FILE}, {SOURCE_ROW} from ({query})")
 
 
 def land_all(con: DuckDBPyConnection, folder: str | None) -> dict[str, DuckDBPyRelation]:
-    """Read every input in ``folder``, by name: see ``land``. Raises FileFault with all faults."""
+    """Every input in ``folder``, by name: see ``land``. Raises FileFault with all faults."""
     landed: dict[str, DuckDBPyRelation] = {}
     broken: dict[tuple[str, str], None] = {}
     for name in INPUTS:
@@ -137,10 +159,8 @@ def _files_in(folder: Path) -> list[Path]:
     return entries
 
 
-def _land_file(
-    con: DuckDBPyConnection, table: str, path: Path, source_file: str, name: str
-) -> None:
-    """Insert the rows of one file. Raises FileFault if it is not as the contract requires."""
+def _source(con: DuckDBPyConnection, path: Path, source_file: str, name: str) -> Source:
+    """A file, checked as a whole. Raises FileFault if it is not as the contract requires."""
     if not path.is_file():
         link = path.is_symlink() and not path.exists()
         found = "is a broken link." if link else "is a pipe or a device, not a file."
@@ -149,46 +169,20 @@ def _land_file(
         location = literal(re.sub(r"[\[*?]", r"[\g<0>]", str(path)).encode().decode())
     except UnicodeEncodeError:
         raise fault("file_name_is_utf_8", path, "the name is not UTF-8.") from None
-    is_csv = path.suffix.lower() == ".csv"
-    lines = count_lines(path) if is_csv else 0
-    source, columns = (
-        csv_source(path, location, name) if is_csv else parquet_source(con, path, location, name)
+    read = csv_source if path.suffix.lower() == ".csv" else parquet_source
+    return read(con, path, location, source_file, name)
+
+
+def _select(source: Source, text: Set[str]) -> str:
+    """The query of a file's rows. text: the columns to read as text."""
+    values = (
+        f"{as_text(one) if column in text else one.expression} as {column}"
+        for column, one in source.columns.items()
     )
-    values = ", ".join(f"nullif(cast({columns[column]} as varchar), '')" for column in INPUTS[name])
-    [(rows,)] = con.execute(
-        f"insert into {table} select {values}, {literal(source_file)},"
-        # The first row after the header is row 2, as in a spreadsheet.
-        f" row_number() over () + {int(is_csv)} from {source}"
-    ).fetchall()
-    if is_csv and rows + 1 != lines:
-        _count_blank_lines(con, table, path, source_file)
-
-
-def _count_blank_lines(con: DuckDBPyConnection, table: str, path: Path, source_file: str) -> None:
-    """Renumber the rows of a CSV file so that blank lines count, as in a spreadsheet."""
-    numbers = (number for number, fields in enumerate(records(path), 1) if fields)
-    gaps: dict[int, int] = {}  # blank lines so far, by the first row after them
-    for row, number in enumerate(numbers, 1):
-        gaps.setdefault(number - row, row)
-    if len(gaps) > 1:
-        con.execute(
-            f"""
-            update {table} as landed set _source_row = landed._source_row + blank_lines
-            from (
-                select numbered.rowid as id, blank_lines
-                from {table} as numbered
-                asof join (
-                    select unnest($blank_lines) as blank_lines, unnest($from_row) as from_row
-                ) on numbered._source_row >= from_row
-                where _source_file = $source_file
-            ) where landed.rowid = id
-            """,
-            {
-                "blank_lines": list(gaps),
-                "from_row": list(gaps.values()),
-                "source_file": source_file,
-            },
-        )
+    return (
+        f"select {', '.join(values)}, {literal(source.file)} as {SOURCE_FILE},"
+        f" {source.row} as {SOURCE_ROW} from {source.table}"
+    )
 
 
 def _expand(folder: str) -> Path:
@@ -217,29 +211,9 @@ def _explained(path: Path, error: str) -> FileFault | None:
     """A fault for DuckDB's message, without the line it quotes, which may hold personal data."""
     if re.search("out of memory|no space left|interrupt", error, re.IGNORECASE):
         return None
-    if path.suffix.lower() == ".parquet":
-        if "Invalid string encoding" in error:
-            return fault("file_is_utf_8", path, "has text that is not UTF-8.")
-        return fault("parquet_is_whole", path, "is cut off or damaged.")
-    row = re.search(r"CSV Error on Line: (\d+)", error)
-    place = f"row {row[1]}: " if row else ""
-    fields = re.search(r"^Expected Number of Columns: (\d+) Found: (\d+)", error, re.MULTILINE)
-    if fields:
-        more = "more" if int(fields[2]) > int(fields[1]) else "fewer"
-        found = f"{place}has {more} fields than the header, which has {fields[1]}."
-        return fault("row_has_as_many_fields_as_header", path, found)
-    for pattern, rule, found in (
-        ("^Value with unterminated quote", "quote_is_closed", "a double quote is not closed."),
-        (
-            "state machine reached an invalid",
-            "lines_end_alike",
-            "the lines do not all end the same way.",
-        ),
-        ("^Maximum line size", "line_not_too_long", "longer than 16 MB."),
-    ):
-        if re.search(pattern, error, re.MULTILINE):
-            return fault(rule, path, place + found)
-    return None
+    if "Invalid string encoding" in error:
+        return fault("file_is_utf_8", path, "has text that is not UTF-8.")
+    return fault("parquet_is_whole", path, "is cut off or damaged.")
 
 
 def folder_key(raw_data: str | None) -> str | None:

@@ -59,3 +59,31 @@
         ) -%}
     {%- endif -%}
 {%- endmacro %}
+
+{#
+    A Python model that returns the text of a query becomes a view of it: on DuckDB files are read where their rows are
+    staged, and not copied before.
+#}
+{% materialization python_view, adapter='duckdb', supported_languages=['python'] %}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set target_relation = this.incorporate(type='view') -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {%- if existing is not none and not existing.is_view -%}
+        {%- do adapter.drop_relation(existing) -%}
+    {%- endif -%}
+    {%- call statement('main', language='python') %}
+{{ compiled_code }}
+
+
+def materialize(query, con):
+    con.execute("create or replace view {{ target_relation | replace('"', '\\"') }} as " + query)
+    {% endcall -%}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {%- do persist_docs(target_relation, model) -%}
+    {%- do adapter.commit() -%}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}

@@ -1,5 +1,5 @@
 {#-
-    Tables that this project did not create: their columns, and their values as text.
+    Tables that this project did not create: their columns and types, and their values as text.
 -#}
 
 {# The columns of a table or view, as a list; empty where there is none. Names are as in SQL without quotes. #}
@@ -48,6 +48,28 @@
         {%- do lower.append(api.Column(column.name | lower, column.dtype)) -%}
     {%- endfor -%}
     {{ return(lower) }}
+{%- endmacro %}
+
+{#
+    What kind of values a type has: integer, decimal, floating, date, timestamp (without offset), instant, nanoseconds;
+    text for every other type, whose values are read as text. type: the engine's name of it; none is text.
+#}
+{% macro kind_of_type(type) -%}
+    {%- set name = (type or '').partition('(')[0] | trim -%}
+    {%- for kind, names in {
+        'integer': [
+            'tinyint', 'smallint', 'integer', 'int', 'bigint', 'hugeint', 'utinyint', 'usmallint', 'uinteger', 'ubigint',
+        ],
+        'decimal': ['decimal', 'numeric'],
+        'floating': ['float', 'real', 'double', 'double precision'],
+        'date': ['date'],
+        'timestamp': ['timestamp', 'timestamp without time zone', 'timestamp_s', 'timestamp_ms'],
+        'instant': ['timestamp with time zone'],
+        'nanoseconds': ['timestamp_ns'],
+    }.items() if name in names -%}
+        {{ return(kind) }}
+    {%- endfor -%}
+    {{ return('text') }}
 {%- endmacro %}
 
 {# A column's value as text that the macros in casts.sql read as the same value. type: the engine's name of it. #}

@@ -4,45 +4,46 @@
 {%- endmacro %}
 
 {#
-    Select: one row per row of days, with the exchange rate to the reporting currency in force on that day: the latest
-    rate on or before it. The reporting currency itself is 1, even if rates has a row for it. NULL where there is no
-    rate yet.
-    days: a relation with source_system, currency_code and rate_on, without duplicates. rates: a relation with
-    source_system, currency_code, rate_date and rate_to_reporting.
-    The range join of days and rates stays small: days are (currency, day) pairs, not orders.
+    Select: one row per source system, currency and day, with the exchange rate to the reporting currency in force on
+    that day: the latest rate on or before it. From a currency's first rate to the last day.
+    rates: a relation with source_system, currency_code, rate_date and rate_to_reporting. last_day: a date expression.
+    To look a rate up by its day is much faster than to find the latest rate of every order.
 #}
-{% macro rates_in_force(days, rates) -%}
-    select
-        days.source_system,
-        days.currency_code,
-        days.rate_on,
-        cast(
-            case
-                when days.currency_code = '{{ setting("reporting_currency") }}' then 1
-                {#- The gate stops on two rates for a date; before it, they must not double an order. #}
-                else max(rates.rate_to_reporting)
-            end as decimal(18, 10)
-        ) as rate_to_reporting
-    from (
+{% macro daily_rates(rates, last_day) -%}
+    with rate_spans as (
         select
-            days.source_system,
-            days.currency_code,
-            days.rate_on,
-            max(rates.rate_date) as rate_date
-        from {{ days }} as days
-        left join {{ rates }} as rates
-            on
-                days.source_system = rates.source_system
-                and days.currency_code = rates.currency_code
-                and days.rate_on >= rates.rate_date
-                -- the gate reports invalid rates separately
-                and rates.rate_to_reporting is not null
-        group by days.source_system, days.currency_code, days.rate_on
-    ) as days
-    left join {{ rates }} as rates
-        on
-            days.source_system = rates.source_system
-            and days.currency_code = rates.currency_code
-            and days.rate_date = rates.rate_date
-    group by days.source_system, days.currency_code, days.rate_on
+            source_system,
+            currency_code,
+            {#- The gate stops on two rates for a date; before it, they must not double an order. #}
+            max(rate_to_reporting) as rate_to_reporting,
+            rate_date as first_on,
+            coalesce(
+                {{ add_days('lead(rate_date) over (partition by source_system, currency_code order by rate_date)', -1) }},
+                {{ last_day }}
+            ) as last_on
+        from {{ rates }}
+        {#- The gate reports invalid rates separately. #}
+        where rate_to_reporting is not null and rate_date <= {{ last_day }}
+        group by source_system, currency_code, rate_date
+    )
+
+    {{ each_day('rate_spans', ['source_system', 'currency_code', 'rate_to_reporting'], 'first_on', 'last_on') }}
+{%- endmacro %}
+
+{# The last day that staged rows need a rate for, by the clock of the run: what is later will be left out. #}
+{% macro last_rate_day() -%}
+    {{ add_days('cast(' ~ run_started_at_utc() ~ ' as date)', 1) }}
+{%- endmacro %}
+
+{# The day whose rate a staged row has. #}
+{% macro rate_day(day) -%}
+    case when {{ day }} > {{ last_rate_day() }} then {{ last_rate_day() }} else {{ day }} end
+{%- endmacro %}
+
+{# The exchange rate of a currency, where a row of daily_rates has `rate`; that of the reporting currency itself is 1. #}
+{% macro rate_in_force(currency_code, rate) -%}
+    cast(
+        case when {{ currency_code }} = '{{ setting("reporting_currency") }}' then 1 else {{ rate }} end
+        as decimal(18, 10)
+    )
 {%- endmacro %}

@@ -1,6 +1,5 @@
 {#-
-    The sources of raw rows, and what all staged models have in common: they union the enabled sources, trim, cast, and
-    keep the text that can't be cast.
+    The sources of raw rows, whose union the staged models read.
 -#}
 
 {#
@@ -17,8 +16,11 @@
     }) }}
 {%- endmacro %}
 
-{# Select: the rows of one entity from all enabled sources, in the contract's columns, as text, with their origin. #}
-{% macro union_sources(entity) -%}
+{#
+    Select: the rows of one entity from all enabled sources, with their origin, in the types of the input contract: see
+    typed_rows. columns: the entity's columns and their types, as in the contract, which unit tests can't read.
+#}
+{% macro union_sources(entity, columns) -%}
     {#- Here and in what dbt parses, whatever the setting, so that the graph is always the same. -#}
     -- depends_on: {{ ref('landed_' ~ entity) }}
     {%- if not execute -%}
@@ -27,64 +29,31 @@
             {%- do ref('stg_' ~ system ~ '__' ~ entity) -%}
         {%- endfor -%}
     {%- endif -%}
-    {%- set sources = [] -%}
+    {%- set selects = [] -%}
     {%- for source in enabled_sources() if entity in source_systems()[source] -%}
-        {%- do sources.append(source) -%}
-    {%- endfor -%}
-    {%- for source in sources %}
-    {{ 'union all' if not loop.first }}
-    select
-        '{{ source }}' as source_system,
-        {%- for column in contract_columns(entity) %}
-        {{ column }},
-        {%- else %}
-        {#- A unit test has only one source, and no graph to read the contract from. #}
-        *
-        {%- endfor %}
-        {%- if contract_columns(entity) %}
-        _source_file,
-        _source_row
-        {%- endif %}
-    from {{ rows_of_source(source, entity) }}
-    {%- else %}
-    {{ no_rows(entity) }}
+        {%- do selects.append(rows_of_source(source, entity, columns)) -%}
     {%- endfor %}
+    {{ selects | join('\n    union all\n    ') if selects else no_rows(columns) }}
 {%- endmacro %}
 
-{# From: the rows of one entity in one source. #}
-{% macro rows_of_source(system, entity) -%}
+{# Select: the rows of one entity in one source. #}
+{% macro rows_of_source(system, entity, columns) -%}
     {%- if system == 'demo' -%}
-    (
-        select
-            *,
-            'seeds/raw_{{ entity }}.csv' as _source_file,
-            {{ loaded_row_number() }} + 1 as _source_row
-        from {{ ref('raw_' ~ entity) }}
-    ) as {{ system }}
+    {{ typed_rows(
+        system,
+        ref('raw_' ~ entity),
+        {},
+        columns,
+        file="'seeds/raw_" ~ entity ~ ".csv'",
+        row=loaded_row_number() ~ ' + 1',
+    ) }}
     {%- elif system == 'files' -%}
-    {{ ref('landed_' ~ entity) }}
+    {{ typed_rows(system, ref('landed_' ~ entity), delivered_types(ref('landed_' ~ entity)), columns) }}
     {%- elif system == 'tables' -%}
-    ({{ contract_as_text(source('tables', 'raw_' ~ entity), entity) }}) as {{ system }}
+    {{ rows_of_table(source('tables', 'raw_' ~ entity), entity, columns) }}
     {%- else -%}
-    {{ ref('stg_' ~ system ~ '__' ~ entity) }}
+    {{ typed_rows(system, ref('stg_' ~ system ~ '__' ~ entity), {}, columns) }}
     {%- endif -%}
-{%- endmacro %}
-
-{# Select: no rows, for an entity that none of the enabled sources has. #}
-{% macro no_rows(entity) -%}
-    select
-        {{ text_literal(none) }} as source_system,
-        {%- for column in contract_columns(entity) %}
-        {{ text_literal(none) }} as {{ column }},
-        {%- endfor %}
-        {{ text_literal(none) }} as _source_file,
-        cast(null as bigint) as _source_row
-    where false
-{%- endmacro %}
-
-{# The raw text where it is not a value of its type, else NULL, which the gate expects. #}
-{% macro uncast(text, typed) -%}
-    case when {{ typed }} is null then {{ text }} end
 {%- endmacro %}
 
 {# Select: one row per customer id of staged_customers, even if it was delivered more than once. #}

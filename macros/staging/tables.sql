@@ -1,30 +1,43 @@
 {#-
-    The source tables: raw inputs in tables of the schema raw_schema, with types of their own.
+    Delivered relations: files, as the models landed_<entity> read them, and source tables. Their columns may have any
+    type that can hold the values.
 -#}
 
 {#
-    Select: the rows of a table in the columns of the input contract, as text, and their origin: the table's own
-    _source_file and _source_row, which make load writes, else the table's name and no row number. An optional table
-    that is missing has no rows; the models landed_<entity> have checked everything else. Only models of dbt build and
-    dbt run look for the tables.
+    The types of the columns of a delivered relation, by name; none where it does not exist. Only models of dbt build
+    and dbt run look: anywhere else, as in unit tests, every column is taken for text.
 #}
-{% macro contract_as_text(relation, entity) -%}
-    {%- set is_looked_up = execute and flags.WHICH in ['build', 'run'] and model.resource_type == 'model' -%}
+{% macro delivered_types(relation) -%}
     {%- set types = {} -%}
-    {%- for column in (columns_of_table(relation) if is_looked_up else []) -%}
-        {%- do types.update({column.name: column.dtype}) -%}
-    {%- endfor -%}
-    {%- if is_looked_up and not types and is_required_input(entity) -%}
-        {%- do exceptions.raise_compiler_error(relation.schema ~ '.' ~ relation.identifier ~ ': table or view not found.') -%}
+    {%- if is_delivery_read() -%}
+        {%- for column in columns_of_table(relation) -%}
+            {%- do types.update({column.name: column.dtype | lower}) -%}
+        {%- endfor -%}
     {%- endif -%}
-    {%- set is_there = types or not is_looked_up -%}
-    {%- set has_origin = '_source_file' in types and '_source_row' in types -%}
-    {%- set called = relation.schema ~ '.' ~ relation.identifier %}
-    select
-        {%- for name in contract_columns(entity) %}
-        {{ 'nullif(' ~ value_as_text(name, types.get(name, '')) ~ ", '')" if is_there else text_literal(none) }} as {{ name }},
-        {%- endfor %}
-        {{ value_as_text('_source_file', '') if has_origin else text_literal(called) }} as _source_file,
-        cast({{ '_source_row' if has_origin else 'null' }} as bigint) as _source_row
-    {{ 'from ' ~ relation if is_there else 'where false' }}
+    {{ return(types) }}
+{%- endmacro %}
+
+{# Whether delivered relations are looked at. #}
+{% macro is_delivery_read() -%}
+    {{ return(execute and flags.WHICH in ['build', 'run'] and model.resource_type == 'model') }}
+{%- endmacro %}
+
+{#
+    Select: the rows of a source table, see typed_rows, and their origin: the table's own _source_file and _source_row,
+    which make load writes, else the table's name and no row number. An optional table that is missing has no rows; the
+    models landed_<entity> have checked everything else.
+#}
+{% macro rows_of_table(relation, entity, columns) -%}
+    {%- set types = delivered_types(relation) -%}
+    {%- set name = relation.schema ~ '.' ~ relation.identifier -%}
+    {%- set file, row = text_literal(name), 'cast(null as bigint)' -%}
+    {%- if '_source_file' in types and '_source_row' in types -%}
+        {%- set file, row = value_as_text('_source_file', types['_source_file']), 'cast(_source_row as bigint)' -%}
+    {%- endif -%}
+    {%- if types or not is_delivery_read() -%}
+        {{ return(typed_rows('tables', relation, types, columns, file, row)) }}
+    {%- elif is_required_input(entity) -%}
+        {%- do exceptions.raise_compiler_error(name ~ ': table or view not found.') -%}
+    {%- endif -%}
+    {{ return(no_rows(columns)) }}
 {%- endmacro %}

@@ -39,20 +39,9 @@ currencies as (
 
 ),
 
-rate_days as (
+daily_rates as (
 
-    select distinct
-        currencies.source_system,
-        currencies.currency_code,
-        periods.rate_on
-    from currencies
-    cross join periods
-
-),
-
-rates_in_force as (
-
-    {{ rates_in_force('rate_days', 'exchange_rates') }}
+    {{ daily_rates('exchange_rates', '(select max(periods.rate_on) from periods)') }}
 
 )
 
@@ -60,8 +49,13 @@ select
     periods.period_grain,
     periods.period_number,
     -- not called source_system, which is a dimension of customers
-    rates_in_force.source_system as rate_source,
-    rates_in_force.currency_code,
-    rates_in_force.rate_to_reporting
+    currencies.source_system as rate_source,
+    currencies.currency_code,
+    {{ rate_in_force('currencies.currency_code', 'daily_rates.rate_to_reporting') }} as rate_to_reporting
 from periods
-inner join rates_in_force on periods.rate_on = rates_in_force.rate_on
+cross join currencies
+left join daily_rates
+    on
+        currencies.source_system = daily_rates.source_system
+        and currencies.currency_code = daily_rates.currency_code
+        and periods.rate_on = daily_rates.day_on

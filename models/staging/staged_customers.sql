@@ -4,42 +4,15 @@ with
 
 sources as (
 
-    {{ union_sources('customers') }}
-
-),
-
-cleaned as (
-
-    select
-
-        ---------- ids
-        source_system,
-        {{ trim_text('customer_id') }} as customer_id,
-
-        ---------- text
-        {{ trim_text('email') }} as email,
-        {{ trim_text('full_name') }} as full_name,
-        {{ trim_text('country_code') }} as country_code,
-        {{ trim_text('language_code') }} as language_code,
-        {{ trim_text('acquisition_channel') }} as acquisition_channel,
-
-        ---------- times
-        {{ trim_text('signed_up_at') }} as signed_up_at,
-
-        ---------- origin
-        _source_file,
-        _source_row
-
-    from sources
-
-),
-
-typed as (
-
-    select
-        *,
-        {{ text_to_timestamp('signed_up_at') }} as signed_up_at_typed
-    from cleaned
+    {{ union_sources('customers', {
+        'customer_id': 'text',
+        'signed_up_at': 'timestamp',
+        'email': 'text',
+        'full_name': 'text',
+        'country_code': 'text',
+        'language_code': 'text',
+        'acquisition_channel': 'text',
+    }) }}
 
 )
 
@@ -57,13 +30,14 @@ select
     acquisition_channel,
 
     ---------- times
-    signed_up_at_typed as signed_up_at,
+    signed_up_at,
+    signed_up_on,
 
     ---------- what could not be cast
-    {{ uncast('signed_up_at', 'signed_up_at_typed') }} as _uncast_signed_up_at,
+    _uncast_signed_up_at,
 
     ---------- origin
     _source_file,
     _source_row
 
-from typed
+from sources

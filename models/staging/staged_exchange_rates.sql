@@ -4,39 +4,11 @@ with
 
 sources as (
 
-    {{ union_sources('exchange_rates') }}
-
-),
-
-cleaned as (
-
-    select
-
-        ---------- ids
-        source_system,
-        {{ trim_text('currency_code') }} as currency_code,
-
-        ---------- numbers
-        {{ trim_text('rate_to_reporting') }} as rate_to_reporting,
-
-        ---------- times
-        {{ trim_text('rate_date') }} as rate_date,
-
-        ---------- origin
-        _source_file,
-        _source_row
-
-    from sources
-
-),
-
-typed as (
-
-    select
-        *,
-        {{ text_to_decimal('rate_to_reporting', 18, 10) }} as rate_to_reporting_typed,
-        {{ text_to_date('rate_date') }} as rate_date_typed
-    from cleaned
+    {{ union_sources('exchange_rates', {
+        'currency_code': 'text',
+        'rate_date': 'date',
+        'rate_to_reporting': 'decimal(18, 10)',
+    }) }}
 
 )
 
@@ -47,17 +19,17 @@ select
     currency_code,
 
     ---------- numbers
-    rate_to_reporting_typed as rate_to_reporting,
+    rate_to_reporting,
 
     ---------- times
-    rate_date_typed as rate_date,
+    rate_date,
 
     ---------- what could not be cast
-    {{ uncast('rate_to_reporting', 'rate_to_reporting_typed') }} as _uncast_rate_to_reporting,
-    {{ uncast('rate_date', 'rate_date_typed') }} as _uncast_rate_date,
+    _uncast_rate_to_reporting,
+    _uncast_rate_date,
 
     ---------- origin
     _source_file,
     _source_row
 
-from typed
+from sources

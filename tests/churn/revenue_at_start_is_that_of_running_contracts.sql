@@ -32,40 +32,34 @@ running as (
 
 ),
 
-rate_days as (
+-- the latest rate first, found without the macros that the models use
+with_rates as (
 
-    select distinct
-        source_system,
-        currency_code,
-        rate_on
+    select
+        running.period_grain,
+        running.monthly_amount,
+        {{ rate_in_force('running.currency_code', 'exchange_rates.rate_to_reporting') }} as rate_to_reporting,
+        row_number() over (
+            partition by running.period_grain, running.source_system, running.currency_code
+            order by exchange_rates.rate_date desc
+        ) as from_latest
     from running
-
-),
-
-exchange_rates as (
-
-    select * from {{ ref('clean_exchange_rates') }}
-
-),
-
-rates as (
-
-    {{ rates_in_force('rate_days', 'exchange_rates') }}
+    left join {{ ref('clean_exchange_rates') }} as exchange_rates
+        on
+            running.source_system = exchange_rates.source_system
+            and running.currency_code = exchange_rates.currency_code
+            and running.rate_on >= exchange_rates.rate_date
 
 ),
 
 added_up as (
 
     select
-        running.period_grain,
-        sum({{ in_reporting_currency('running.monthly_amount', 'rates.rate_to_reporting') }}) as revenue_at_start
-    from running
-    inner join rates
-        on
-            running.source_system = rates.source_system
-            and running.currency_code = rates.currency_code
-            and running.rate_on = rates.rate_on
-    group by running.period_grain
+        period_grain,
+        sum({{ in_reporting_currency('monthly_amount', 'rate_to_reporting') }}) as revenue_at_start
+    from with_rates
+    where from_latest = 1
+    group by period_grain
 
 )
 

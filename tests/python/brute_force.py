@@ -191,10 +191,19 @@ def _source(row: dict, options: dict) -> str:
     return row.get("source_system") or options["default_source"]
 
 
-def _moment(text: str) -> datetime:
-    """Read a timestamp: one without an offset is UTC."""
+def _moment(text: str, zone: ZoneInfo) -> datetime:
+    """Read a timestamp: one without an offset is UTC, a date alone begins in the zone."""
     moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=zone if len(text) == 10 else UTC)
+    return moment
+
+
+def _local_day(text: str, zone: ZoneInfo) -> date:
+    """Return the date of a timestamp in a zone; a date alone is that day anywhere."""
+    if len(text) == 10:
+        return date.fromisoformat(text)
+    return _moment(text, zone).astimezone(zone).date()
 
 
 def _as_date(value: date | str | None) -> date | None:
@@ -206,7 +215,7 @@ def _read(raw: dict[str, list[dict]], options: dict) -> World | None:
     zone = ZoneInfo(options["reporting_time_zone"])
 
     def local_day(row: dict, column: str) -> date:
-        return _moment(_text(row, column)).astimezone(zone).date()
+        return _local_day(_text(row, column), zone)
 
     order_rows = [(row, local_day(row, "ordered_at")) for row in raw.get("raw_orders") or []]
     survey_rows = [(row, local_day(row, "responded_at")) for row in raw.get("raw_surveys") or []]
@@ -297,7 +306,7 @@ def _answer(row: dict, day: date, customers: dict, options: dict) -> Answer:
     return Answer(
         id=_text(row, "response_id"),
         kind=_text(row, "survey_type"),
-        moment=_moment(_text(row, "responded_at")),
+        moment=_moment(_text(row, "responded_at"), ZoneInfo(options["reporting_time_zone"])),
         day=day,
         score=Fraction(_text(row, "score")),
         low=int(Decimal(_text(row, "scale_min"))),

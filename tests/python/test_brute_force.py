@@ -399,6 +399,8 @@ def test_worlds_are_clean(case):
         return row.get("source_system"), cell(row, column)
 
     def local_day(row, column):
+        if len(row[column].strip()) == 10:
+            return date.fromisoformat(row[column].strip())
         moment = datetime.fromisoformat(row[column])
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(zone).date()
 

@@ -11,8 +11,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
@@ -37,8 +37,18 @@ def decimal(precision: int, scale: int) -> Callable[[str], Decimal | Wrong]:
         if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)", text):
             return Wrong(text)
         whole, _, rest = text.lstrip("+-").partition(".")
-        fits = len(whole.lstrip("0")) <= precision - scale and len(rest.rstrip("0")) <= scale
-        return Decimal(text) if fits else Wrong(text)
+        most = precision - scale
+        if len(whole.lstrip("0")) <= most and len(rest.rstrip("0")) <= scale:
+            return Decimal(text)
+        # As binary floating point is printed: rounded, where that changes next to nothing.
+        if rest and len((whole + rest).lstrip("0")) >= 16:
+            with localcontext(prec=100):
+                number = Decimal(text)
+                rounded = number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
+                is_same = abs(rounded - number) < abs(number) / 10**9
+            if is_same and abs(rounded) < 10**most:
+                return rounded
+        return Wrong(text)
 
     return read
 
@@ -61,20 +71,23 @@ def calendar_date(text: str) -> date | Wrong:
 
 TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"(?:[ T]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6})0*)?)?"
+    r"(?:[ T]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?"
     r"(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
 
 
-def timestamp(text: str) -> datetime | Wrong:
-    """Read a timestamp as UTC, without an offset. 24:00 is the end of the day."""
+def timestamp(text: str, zone: tzinfo = UTC) -> datetime | Wrong:
+    """Read a timestamp as UTC, without an offset. 24:00 is the end of the day.
+
+    zone: where a date alone begins. Digits beyond microseconds are cut off.
+    """
     found = TIMESTAMP.fullmatch(text)
     if not found:
         return Wrong(text)
     day, hours, minutes, seconds, fraction, offset = found.groups()
     hours, minutes, seconds = int(hours or 0), int(minutes or 0), int(seconds or 0)
-    microseconds = int((fraction or "").ljust(6, "0"))
-    ends_the_day = (hours, minutes, seconds, microseconds) == (24, 0, 0, 0)
+    microseconds = int((fraction or "").ljust(6, "0")[:6])
+    ends_the_day = (hours, minutes, seconds) == (24, 0, 0) and not int(fraction or "0")
     if not ends_the_day and (hours > 23 or minutes > 59 or seconds > 59):
         return Wrong(text)
     shift = timedelta(0)
@@ -86,6 +99,9 @@ def timestamp(text: str) -> datetime | Wrong:
         shift = -shift if offset[0] == "-" else shift
     try:
         of_day = timedelta(hours=hours, minutes=minutes, seconds=seconds, microseconds=microseconds)
+        if len(text) == 10 and text > "0001-01-01":
+            begins = datetime.fromisoformat(day).replace(tzinfo=zone)
+            return begins.astimezone(UTC).replace(tzinfo=None)
         return datetime.fromisoformat(day) + of_day - shift
     except (ValueError, OverflowError):
         return Wrong(text)
@@ -146,6 +162,8 @@ class Row:
         moment = self[column]
         if not isinstance(moment, datetime):
             return None
+        if len(text := self.raw[column].strip()) == 10:
+            return date.fromisoformat(text)
         return moment.replace(tzinfo=UTC).astimezone(self.all.zone).date()
 
     def lacks_rate(self, day: date | Wrong | None) -> bool:
@@ -191,21 +209,24 @@ class Inputs:
             numbers[source] += 1
             file = f"seeds/{name}.csv" if source == "demo" else f"{name}.csv"
             values = {
-                column: _value(column, (raw.get(column) or "").strip()) for column in INPUTS[name]
+                column: self._value(column, (raw.get(column) or "").strip())
+                for column in INPUTS[name]
             }
             # The header is row 1.
             read.append(Row(name, source, file, numbers[source] + 1, raw, values, self))
         return read
 
+    def _value(self, column: str, text: str):
+        if not text:
+            return None
+        reader = READERS.get(column)
+        if reader is timestamp:
+            return timestamp(text, self.zone)
+        return reader(text) if reader else text
+
     def every_row(self) -> list[Row]:
         """Return the rows of all inputs."""
         return [row for rows in self.rows.values() for row in rows]
-
-
-def _value(column: str, text: str):
-    if not text:
-        return None
-    return READERS[column](text) if column in READERS else text
 
 
 def key(row: Row) -> tuple:

@@ -521,6 +521,9 @@ def write_parquet(folder: Path, raw: dict[str, list[dict]]) -> None:
             for column in INPUTS[name]:
                 type_, read = kinds.get(column, ("varchar", str))
                 texts = [(row.get(column) or "").strip() for row in rows]
+                # A date alone is none in UTC.
+                if type_ == "timestamp" and any(len(text) == 10 for text in texts):
+                    type_, read = "varchar", str
                 lists.append([read(text) if text else None for text in texts])
                 items.append(f"unnest(cast(? as {type_}[])) as {column}")
             con.execute(f"create or replace table input as select {', '.join(items)}", lists)
