@@ -65,12 +65,14 @@
 {% macro text_to_decimal(text, precision, scale) -%}
     {%- set whole = '[0-9]{1,' ~ (precision - scale) ~ '}([.][0-9]{0,' ~ scale ~ '}0*)?' -%}
     {%- set pattern = '[+-]?0*(' ~ whole ~ '|[.][0-9]{1,' ~ scale ~ '}0*)' -%}
-    case
-        when {{ matches(text, pattern) }}
-            then cast({{ text }} as decimal({{ precision }}, {{ scale }}))
-        when {{ matches(text, '[+-]?[0-9]*[.][0-9]+') }} and length(ltrim(replace({{ text }}, '.', ''), '+-0')) >= 16
-            then {{ nearest_decimal(number_of_text(text), precision, scale) }}
-    end
+    cast(
+        case
+            when {{ matches(text, pattern) }}
+                then cast({{ text }} as decimal({{ precision }}, {{ scale }}))
+            when {{ matches(text, '[+-]?[0-9]*[.][0-9]+') }} and length(ltrim(replace({{ text }}, '.', ''), '+-0')) >= 16
+                then {{ nearest_decimal(number_of_text(text), precision, scale) }}
+        end as decimal({{ precision }}, {{ scale }})
+    )
 {%- endmacro %}
 
 {#
@@ -144,7 +146,7 @@
 
 {% macro default__floating_to_id(value, type) -%}
     case
-        when {{ value }} = floor({{ value }}) and abs({{ value }}) < 1e20
+        when {{ value }} = floor({{ value }}) and abs({{ value }}) < 1e37
             then cast(cast({{ value }} as decimal(38, 0)) as {{ dbt.type_string() }})
         else {{ value_as_text(value, type) }}
     end
@@ -339,7 +341,7 @@
 
 {# A cast would round up. #}
 {% macro cut_to_microseconds(text) -%}
-    regexp_replace({{ text }}, '([.][0-9]{6})[0-9]+', '\\1')
+    regexp_replace({{ text }}, '([.][0-9]{6})[0-9]+', '\1')
 {%- endmacro %}
 
 {# The UTC timestamp of a text that is a timestamp with an offset. #}

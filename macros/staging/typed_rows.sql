@@ -127,7 +127,7 @@
         {%- if kind == 'text' -%}
         {{ text_to_decimal(value, *digits) }}
         {%- elif kind == 'floating' -%}
-        {{ floating_to_decimal(value, *digits) }}
+        cast({{ floating_to_decimal(value, *digits) }} as {{ type }})
         {%- elif kind in ['integer', 'decimal'] -%}
         {{ number_to_decimal(value, delivered, *digits) }}
         {%- else -%}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,7 +115,9 @@ def query(run: DbtRun, sql: str) -> list[dict]:
 # --- values ----------------------------------------------------------------------------------
 
 WITH, WITHOUT = "timestamp with time zone", "timestamp without time zone"
-# A type, a value of it, and what staging reads: by which macro of casts.sql, as which value.
+# A type, a value of it, and what staging makes of it: a value of which type of the contract. None is
+# a value that can't be cast, whose text is kept; EMPTY is no value at all.
+EMPTY = ""
 VALUES = (
     (WITH, "2025-01-31 08:00:00.25+05:30", "timestamp", "2025-01-31 02:30:00.25"),
     (WITH, "1883-11-18 12:00:00+00", "timestamp", "1883-11-18 12:00:00"),
@@ -126,6 +128,11 @@ VALUES = (
     ("date", "0999-12-31", "date", "0999-12-31"),
     ("date", "2025-03-01", "timestamp", "2025-03-01 00:00:00"),
     ("date", "infinity", "date", None),
+    ("date", "-infinity", "timestamp", None),
+    (WITHOUT, "infinity", "timestamp", None),
+    (WITH, "infinity", "timestamp", None),
+    (WITH, "2025-01-31 00:00:00+00", "date", "2025-01-31"),
+    (WITH, "2025-01-31 00:00:00+01", "date", None),
     ("numeric(18, 10)", "0.0000000001", "decimal", "0.0000000001"),
     ("numeric(18, 10)", "0", "decimal", "0"),
     ("numeric(18, 4)", "-12345678901234.5678", "decimal", None),
@@ -134,54 +141,100 @@ VALUES = (
     ("double precision", "12345678.5", "decimal", "12345678.5"),
     ("double precision", "1.2345678901234567e-05", "decimal", None),
     ("double precision", "1e300", "decimal", None),
-    ("double precision", "NaN", "decimal", None),
+    ("double precision", "19.990000000000002", "decimal", "19.99"),
+    ("double precision", "-33.33333333333333", "decimal", "-33.3333333333"),
+    ("double precision", "0.00000000033333333", "decimal", None),
+    ("double precision", "99999999.99999999999", "decimal", None),
+    ("double precision", "-Infinity", "decimal", None),
+    ("double precision", "NaN", "decimal", EMPTY),
     ("double precision", "7", "integer", "7"),
+    ("double precision", "7.5", "integer", None),
+    ("double precision", "NaN", "integer", EMPTY),
+    ("double precision", "42", "text", "42"),
+    ("double precision", "9007199254740993", "text", "9007199254740992"),
+    ("double precision", "42.5", "text", "42.5"),
+    ("double precision", "NaN", "text", EMPTY),
+    ("double precision", "45688", "timestamp", None),
     ("real", "33.3333", "decimal", "33.3333"),
     ("real", "1e-7", "decimal", "0.0000001"),
+    ("real", "19.99", "decimal", "19.99"),
+    ("real", "-7", "text", "-7"),
+    ("bigint", "1735689600", "timestamp", None),
+    ("bigint", "99999999", "decimal", "99999999"),
+    ("bigint", "-100000000", "decimal", None),
+    ("bigint", "42", "text", "42"),
+    ("numeric(20, 12)", "1.5", "decimal", "1.5"),
+    ("numeric(20, 12)", "0.00000000001", "decimal", None),
     ("smallint", "-2", "integer", "-2"),
     ("bigint", "2147483647", "integer", None),
     ("boolean", "true", "text", "true"),
     ("text", "1e-5", "decimal", None),
     ("text", "1e-5", "text", "1e-5"),
-    ("text", " 007 ", "text", " 007 "),
+    ("text", " 007 ", "text", "007"),
+    ("text", " 2025-01-31 ", "timestamp", "2025-01-31 00:00:00"),
+)
+# Types that only DuckDB has.
+OF_DUCKDB = (
+    ("timestamp_ns", "2025-12-31 23:59:59.999999999", "timestamp", "2025-12-31 23:59:59.999999"),
+    ("timestamp_ns", "1924-12-31 23:59:59.999999999", "timestamp", "1924-12-31 23:59:59.999999"),
+    ("timestamp_ns", "1969-12-31 23:59:59.999999000", "timestamp", "1969-12-31 23:59:59.999999"),
+    ("timestamp_ns", "infinity", "timestamp", None),
+    ("timestamp_ns", "2025-12-31 00:00:00.000000999", "date", "2025-12-31"),
+    ("timestamp_s", "2025-12-31 23:59:59", "timestamp", "2025-12-31 23:59:59"),
+    ("ubigint", "18446744073709551615", "decimal", None),
+    ("ubigint", "18446744073709551615", "integer", None),
+    ("ubigint", "18446744073709551615", "text", "18446744073709551615"),
+    ("double", "1e20", "text", "100000000000000000000"),
+    ("double", "123456789012345680", "text", "123456789012345680"),
+    ("enum('a', 'b')", "b", "text", "b"),
 )
 # What DuckDB calls them.
 DUCKDB_TYPES = {WITHOUT: "timestamp", "double precision": "double", "real": "float"}
 READS = {
-    "timestamp": ("text_to_timestamp({})", "timestamp"),
-    "date": ("text_to_date({})", "date"),
-    "decimal": ("text_to_decimal({}, 18, 10)", "decimal(18, 10)"),
-    "integer": ("text_to_integer({})", "integer"),
-    "text": ("{}", "text"),
+    "timestamp": ("value_at", "timestamp"),
+    "date": ("value", "date"),
+    "decimal": ("value", "decimal(18, 10)"),
+    "integer": ("value", "integer"),
+    "text": ("value", "text"),
 }
 
 
-def misread(types: dict[str, str]) -> list[str]:
+def misread(values: Sequence[tuple], types: dict[str, str]) -> list[str]:
     """Return a dbt command that finds the numbers of the values that are read as another one.
 
     types: those that the engine calls otherwise.
     """
     queries = []
-    for number, (type_, value, read, expected) in enumerate(VALUES):
-        macro, read_as = READS[read]
-        text = macro.format(f"value_as_text('value', '{types.get(type_, type_)}')")
-        literal = "null" if expected is None else f"'{expected}'"
-        queries.append(
-            f"select {number} as number from (select cast('{value}' as {type_}) as value) as one"
-            f" where {{{{ {text} }}}} is distinct from cast({literal} as {read_as})"
+    for number, (type_, value, read, expected) in enumerate(values):
+        column, read_as = READS[read]
+        called = types.get(type_, type_)
+        delivered = (
+            f"(select cast('{value}' as {called}) as {column}, 'f' as _source_file,"
+            " 1 as _source_row) as delivered"
         )
-    return ["show", "--quiet", "--output", "json", "--inline", " union all ".join(queries)]
+        rows = f"""{{{{ typed_rows(
+            'x', \"{delivered}\", {{'{column}': \"{called}\"}}, {{'{column}': '{read_as}'}}
+        ) }}}}"""
+        literal = f"cast('{expected}' as {read_as})" if expected else "null"
+        is_wrong = f"{column} is distinct from {literal}"
+        if read != "text":
+            is_kept = "is null" if expected is None else "is not null"
+            is_wrong += f" or _uncast_{column} {is_kept}"
+        queries.append(f"select {number} as number from ({rows}) as typed where {is_wrong}")
+    sql = " union all ".join(queries).replace("\\", "")
+    return ["show", "--quiet", "--output", "json", "--limit", "-1", "--inline", sql]
 
 
-def wrong(output: str) -> list[tuple]:
+def wrong(values: Sequence[tuple], output: str) -> list[tuple]:
     """Return the values that dbt show printed the numbers of."""
-    return [VALUES[row["number"]] for row in json.loads(output[output.index("{") :])["show"]]
+    return [values[row["number"]] for row in json.loads(output[output.index("{") :])["show"]]
 
 
 def test_values_of_any_type_are_read_as_the_same(dbt):
-    run = dbt(*misread(DUCKDB_TYPES))
+    values = VALUES + OF_DUCKDB
+    run = dbt(*misread(values, DUCKDB_TYPES))
     assert run.exit_code == 0, run.output
-    assert wrong(run.output) == []
+    assert wrong(values, run.output) == []
 
 
 # --- what is read ----------------------------------------------------------------------------
@@ -336,8 +389,8 @@ def test_postgres_reads_tables_of_types_whatever_its_session_is(database, tmp_pa
     name = database.env["PGDATABASE"]
     for setting in ("datestyle = 'SQL, DMY'", "timezone = 'America/St_Johns'"):
         rows(database, f"alter database {name} set {setting}")
-    done = database.dbt(tmp_path, *misread({}))
-    assert done.exit_code == 0 and wrong(done.output) == [], done.output
+    done = database.dbt(tmp_path, *misread(VALUES, {}))
+    assert done.exit_code == 0 and wrong(VALUES, done.output) == [], done.output
 
     with closing(database.connect()) as con:
         make_tables(con, world, "%s", TYPES)
