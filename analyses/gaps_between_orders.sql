@@ -51,21 +51,21 @@ as_of as (
 first_contracts as (
 
     select
-        customer_key,
+        customer_number,
         min(started_on) as first_contract_on
     from subscriptions
-    group by customer_key
+    group by customer_number
 
 ),
 
 order_days as (
 
     select distinct
-        orders.customer_key,
+        orders.customer_number,
         orders.ordered_on,
         first_contracts.first_contract_on
     from orders
-    left join first_contracts on orders.customer_key = first_contracts.customer_key
+    left join first_contracts on orders.customer_number = first_contracts.customer_number
     where
         first_contracts.first_contract_on is null
         or orders.ordered_on < first_contracts.first_contract_on
@@ -77,7 +77,7 @@ gap_starts as (
     select
         ordered_on,
         coalesce(
-            lead(ordered_on) over (partition by customer_key order by ordered_on),
+            lead(ordered_on) over (partition by customer_number order by ordered_on),
             first_contract_on
         ) as back_on
     from order_days

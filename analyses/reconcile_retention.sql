@@ -54,12 +54,23 @@ subscriptions as (
 
 ),
 
+numbers as (
+
+    select
+        customer_number,
+        customer_key
+    from {{ ref('clean_customers') }}
+
+),
+
 customers as (
 
     select
-        customer_key,
-        {{ "'all'" if given.dimension == 'all' else given.dimension }} as segment
-    from {{ ref('customers') }}
+        numbers.customer_number,
+        customers.customer_key,
+        {{ "'all'" if given.dimension == 'all' else 'customers.' ~ given.dimension }} as segment
+    from {{ ref('customers') }} as customers
+    inner join numbers on customers.customer_key = numbers.customer_key
 
 ),
 
@@ -102,7 +113,7 @@ looked_at as (
 at_closes as (
 
     select
-        customer_key,
+        customer_number,
         period_start,
         close_on,
         min(active_from) as first_active_on,
@@ -112,7 +123,7 @@ at_closes as (
         max(case when holds_close then active_from end) as close_from,
         max(case when holds_close then active_to end) as close_to
     from looked_at
-    group by customer_key, period_start, close_on
+    group by customer_number, period_start, close_on
 
 ),
 
@@ -136,26 +147,26 @@ classed as (
 last_orders as (
 
     select
-        orders.customer_key,
+        orders.customer_number,
         max(orders.ordered_on) as last_order_on
     from orders
     inner join period on orders.ordered_on <= period.close_on
-    group by orders.customer_key
+    group by orders.customer_number
 
 ),
 
 first_contracts as (
 
     select
-        customer_key,
+        customer_number,
         min(started_on) as first_contract_on
     from subscriptions
-    group by customer_key
+    group by customer_number
 
 )
 
 select
-    classed.customer_key,
+    in_segment.customer_key,
     classed.class,
     coalesce(classed.close_from, classed.start_from, classed.first_active_on) as active_from,
     coalesce(classed.close_to, classed.start_to, classed.first_active_to) as active_to,
@@ -169,8 +180,8 @@ select
     classed.period_start,
     classed.close_on
 from classed
-inner join in_segment on classed.customer_key = in_segment.customer_key
-left join last_orders on classed.customer_key = last_orders.customer_key
-left join first_contracts on classed.customer_key = first_contracts.customer_key
+inner join in_segment on classed.customer_number = in_segment.customer_number
+left join last_orders on classed.customer_number = last_orders.customer_number
+left join first_contracts on classed.customer_number = first_contracts.customer_number
 where classed.class is not null
-order by classed.class, classed.customer_key
+order by classed.class, in_segment.customer_key

@@ -131,8 +131,11 @@
 {# An exact number. type: its type. #}
 {% macro number_to_decimal(value, type, precision, scale) -%}
     {%- set digits = modules.re.findall('[0-9]+', (type or '').partition('(')[2]) | map('int') | list -%}
+    {%- set most = 10 ** (precision - scale) - 1 -%}
     {%- if digits | length == 2 and digits[1] <= scale and digits[0] - digits[1] <= precision - scale -%}
     cast({{ value }} as decimal({{ precision }}, {{ scale }}))
+    {%- elif kind_of_type(type) == 'integer' -%}
+    case when {{ value }} between -{{ most }} and {{ most }} then cast({{ value }} as decimal({{ precision }}, {{ scale }})) end
     {%- else -%}
     {#- As text, because a comparison could overflow. -#}
     {{ text_to_decimal(value_as_text(value, type), precision, scale) }}

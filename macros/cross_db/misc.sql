@@ -142,6 +142,20 @@
     row_number() over (order by ctid)
 {%- endmacro %}
 
+{# A number that no two rows of a select share. #}
+{% macro row_id() -%}
+    {{ return(adapter.dispatch('row_id', 'customer_loyalty')()) }}
+{%- endmacro %}
+
+{% macro default__row_id() -%}
+    row_number() over ()
+{%- endmacro %}
+
+{# A window without an order would bring all rows to one machine. #}
+{% macro spark__row_id() -%}
+    monotonically_increasing_id()
+{%- endmacro %}
+
 {# `value` as a text literal of SQL; NULL for none. #}
 {% macro text_literal(value) -%}
     {%- if value is none -%}

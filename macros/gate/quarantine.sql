@@ -43,7 +43,7 @@ left join (
 ) as left_out
     on
         staged.source_system = left_out.source_system
-        and staged.known_customer_id = left_out.customer_id
+        and staged.customer_id = left_out.customer_id
     {%- endif %}
 {%- endmacro %}
 

@@ -60,13 +60,13 @@
     latest_per_customer the last of each customer (a tie goes to the higher response_id, as text; all anonymous
     responses are used).
 #}
-{% macro is_answer_used(customer_key, period, responded_at, response_id) -%}
+{% macro is_answer_used(customer_number, period, responded_at, response_id) -%}
     {%- if setting('nps_responses') == 'all' -%}
     true
     {%- else -%}
-    {{ customer_key }} is null
+    {{ customer_number }} is null
     or row_number() over (
-        partition by {{ period | join(', ') }}, {{ customer_key }}
+        partition by {{ period | join(', ') }}, {{ customer_number }}
         order by {{ responded_at }} desc, {{ in_byte_order(response_id) }} desc
     ) = 1
     {%- endif -%}

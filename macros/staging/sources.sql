@@ -61,6 +61,7 @@
     select
         source_system,
         customer_id,
+        min(customer_number) as customer_number,
         max(signed_up_at) as signed_up_at
     from {{ ref('staged_customers') }}
     where customer_id is not null

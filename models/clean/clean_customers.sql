@@ -10,6 +10,7 @@ remaining as (
 select
 
     ---------- ids
+    customer_number,
     {{ customer_key() }} as customer_key,
     source_system,
     customer_id,
@@ -21,6 +22,6 @@ select
 
     ---------- times
     signed_up_at,
-    {{ local_date('signed_up_at', setting('reporting_time_zone')) }} as signed_up_on
+    signed_up_on
 
 from remaining

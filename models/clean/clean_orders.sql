@@ -7,19 +7,31 @@ remaining as (
 
 ),
 
+daily_rates as (
+
+    {{ daily_rates(ref('clean_exchange_rates'), last_rate_day()) }}
+
+),
+
 filled as (
 
     select
-        *,
-        cast(coalesce(refunded_amount, 0) as decimal(18, 4)) as refunded
+        remaining.*,
+        cast(coalesce(remaining.refunded_amount, 0) as decimal(18, 4)) as refunded,
+        {{ rate_in_force('remaining.currency_code', 'daily_rates.rate_to_reporting') }} as rate_to_reporting
     from remaining
+    left join daily_rates
+        on
+            remaining.source_system = daily_rates.source_system
+            and remaining.currency_code = daily_rates.currency_code
+            and {{ rate_day('remaining.ordered_on') }} = daily_rates.day_on
 
 )
 
 select
 
     ---------- ids
-    {{ customer_key() }} as customer_key,
+    customer_number,
     source_system,
     order_id,
     customer_id,

@@ -5,25 +5,36 @@ remaining as (
 
     {{ remaining_rows(ref('staged_subscriptions'), 'subscriptions', 'subscription_id') }}
 
+),
+
+daily_rates as (
+
+    {{ daily_rates(ref('clean_exchange_rates'), last_rate_day()) }}
+
 )
 
 select
 
     ---------- ids
-    {{ customer_key() }} as customer_key,
-    source_system,
-    subscription_id,
-    customer_id,
+    remaining.customer_number,
+    remaining.source_system,
+    remaining.subscription_id,
+    remaining.customer_id,
 
     ---------- text
-    currency_code,
+    remaining.currency_code,
 
     ---------- numbers
-    monthly_amount,
-    rate_to_reporting as rate_at_start,
+    remaining.monthly_amount,
+    {{ rate_in_force('remaining.currency_code', 'daily_rates.rate_to_reporting') }} as rate_at_start,
 
     ---------- times
-    started_on,
-    ended_on
+    remaining.started_on,
+    remaining.ended_on
 
 from remaining
+left join daily_rates
+    on
+        remaining.source_system = daily_rates.source_system
+        and remaining.currency_code = daily_rates.currency_code
+        and {{ rate_day('remaining.started_on') }} = daily_rates.day_on

@@ -11,7 +11,7 @@ select
 
     ---------- ids
     -- an anonymous response has no customer_id, hence no key
-    {{ customer_key() }} as customer_key,
+    customer_number,
     source_system,
     response_id,
     customer_id,

@@ -24,10 +24,14 @@ orders as (
         source_system,
         currency_code,
         amount,
-        rate_to_reporting,
         ordered_on,
         {{ first_day_of('month', 'ordered_on') }} as month_start,
-        case when ordered_at = cast(cast(ordered_at as date) as timestamp) then 1 else 0 end as at_midnight
+        -- of the reporting time zone, where a date alone begins, or of UTC
+        case
+            when ordered_at = {{ local_midnight('ordered_on') }} then 1
+            when ordered_at = cast(cast(ordered_at as date) as timestamp) then 1
+            else 0
+        end as at_midnight
     from remaining_orders
     where ordered_on is not null
 
@@ -56,9 +60,9 @@ customers as (
         country_code,
         language_code,
         acquisition_channel,
-        {{ first_day_of('month', local_date('signed_up_at', setting('reporting_time_zone'))) }} as month_start
+        {{ first_day_of('month', 'signed_up_on') }} as month_start
     from remaining_customers
-    where signed_up_at is not null
+    where signed_up_on is not null
 
 ),
 
@@ -261,17 +265,17 @@ scale_changes as (
 
 ---------- mean order values, by currency
 
-values_of_months as (
+values_of_days as (
 
     select
         source_system,
         currency_code,
-        rate_to_reporting,
+        ordered_on,
         month_start,
         count(*) as things,
         sum(cast(amount as decimal(38, 4))) as amount
     from orders
-    group by source_system, currency_code, rate_to_reporting, month_start
+    group by source_system, currency_code, ordered_on, month_start
 
 ),
 
@@ -284,7 +288,7 @@ month_values as (
         month_start,
         sum(things) as things,
         sum(amount) as amount
-    from values_of_months
+    from values_of_days
     group by source_system, currency_code, month_start
 
 ),
@@ -310,6 +314,29 @@ mean_values as (
 
 ),
 
+daily_rates as (
+
+    {{ daily_rates(ref('staged_exchange_rates'), last_rate_day()) }}
+
+),
+
+values_with_rates as (
+
+    select
+        values_of_days.source_system,
+        values_of_days.currency_code,
+        values_of_days.things,
+        values_of_days.amount,
+        {{ rate_in_force('values_of_days.currency_code', 'daily_rates.rate_to_reporting') }} as rate_to_reporting
+    from values_of_days
+    left join daily_rates
+        on
+            values_of_days.source_system = daily_rates.source_system
+            and values_of_days.currency_code = daily_rates.currency_code
+            and {{ rate_day('values_of_days.ordered_on') }} = daily_rates.day_on
+
+),
+
 currency_values as (
 
     select
@@ -317,7 +344,7 @@ currency_values as (
         currency_code,
         sum(things) as things,
         sum({{ as_double('amount') }} * {{ as_double('rate_to_reporting') }}) as amount
-    from values_of_months
+    from values_with_rates
     group by source_system, currency_code
 
 ),

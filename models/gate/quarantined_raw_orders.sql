@@ -10,7 +10,6 @@ select
     ---------- numbers
     staged.amount,
     staged.refunded_amount,
-    staged.rate_to_reporting,
 
     ---------- times
     staged.ordered_at,

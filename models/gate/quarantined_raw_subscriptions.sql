@@ -9,7 +9,6 @@ select
 
     ---------- numbers
     staged.monthly_amount,
-    staged.rate_to_reporting,
 
     ---------- times
     staged.started_on,

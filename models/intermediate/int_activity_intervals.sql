@@ -21,19 +21,10 @@ as_of as (
 first_contracts as (
 
     select
-        customer_key,
+        customer_number,
         min(started_on) as first_contract_on
     from subscriptions
-    group by customer_key
-
-),
-
-order_days as (
-
-    select distinct
-        customer_key,
-        ordered_on
-    from orders
+    group by customer_number
 
 ),
 
@@ -41,26 +32,26 @@ order_days as (
 order_stretches as (
 
     select
-        order_days.customer_key,
-        order_days.ordered_on as active_from,
+        orders.customer_number,
+        orders.ordered_on as active_from,
         least(
-            {{ active_until('order_days.ordered_on') }},
+            {{ active_until('orders.ordered_on') }},
             coalesce({{ add_days('first_contracts.first_contract_on', -1) }}, as_of.as_of_date),
             as_of.as_of_date
         ) as active_to
-    from order_days
+    from orders
     cross join as_of
-    left join first_contracts on order_days.customer_key = first_contracts.customer_key
+    left join first_contracts on orders.customer_number = first_contracts.customer_number
     where
         first_contracts.first_contract_on is null
-        or order_days.ordered_on < first_contracts.first_contract_on
+        or orders.ordered_on < first_contracts.first_contract_on
 
 ),
 
 contract_stretches as (
 
     select
-        subscriptions.customer_key,
+        subscriptions.customer_number,
         subscriptions.started_on as active_from,
         least(coalesce({{ add_days('subscriptions.ended_on', -1) }}, as_of.as_of_date), as_of.as_of_date) as active_to
     from subscriptions
@@ -68,54 +59,49 @@ contract_stretches as (
 
 ),
 
--- without duplicates, whose order could differ between the windows below
 stretches as (
 
     select * from order_stretches
-    union
+    union all
     select * from contract_stretches
 
 ),
 
--- a stretch starts a new interval unless an earlier one overlaps it or ends the day before
-marked as (
+-- the last active day of the stretches before each, and of all
+looked_back as (
 
     select
-        customer_key,
+        customer_number,
         active_from,
-        active_to,
-        case
-            when active_from <= {{ add_days('max(active_to) over (
-                partition by customer_key
-                order by active_from, active_to
-                rows between unbounded preceding and 1 preceding
-            )', 1) }}
-                then 0
-            else 1
-        end as opens_interval
+        max(active_to) over (
+            partition by customer_number
+            order by active_from, active_to
+            rows between unbounded preceding and 1 preceding
+        ) as active_to_before,
+        max(active_to) over (
+            partition by customer_number
+            order by active_from, active_to
+            rows between unbounded preceding and unbounded following
+        ) as last_active_to
     from stretches
 
 ),
 
-numbered as (
+-- a stretch starts a new interval unless an earlier one overlaps it or ends the day before
+openings as (
 
-    select
-        customer_key,
-        active_from,
-        active_to,
-        sum(opens_interval) over (
-            partition by customer_key
-            order by active_from, active_to
-            rows between unbounded preceding and current row
-        ) as interval_number
-    from marked
+    select *
+    from looked_back
+    where active_to_before is null or active_from > {{ add_days('active_to_before', 1) }}
 
 )
 
 select
-    customer_key,
-    interval_number,
-    min(active_from) as active_from,
-    max(active_to) as active_to
-from numbered
-group by customer_key, interval_number
+    customer_number,
+    row_number() over (partition by customer_number order by active_from) as interval_number,
+    active_from,
+    -- up to the last active day before the next interval
+    coalesce(
+        lead(active_to_before) over (partition by customer_number order by active_from), last_active_to
+    ) as active_to
+from openings

@@ -21,7 +21,7 @@ as_of as (
 select
 
     ---------- ids
-    surveys.customer_key,
+    surveys.customer_number,
     surveys.source_system as response_source,
     surveys.response_id,
 
@@ -45,4 +45,4 @@ select
 
 from surveys
 inner join as_of on surveys.responded_on <= as_of.as_of_date
-left join customers on surveys.customer_key = customers.customer_key
+left join customers on surveys.customer_number = customers.customer_number

@@ -19,7 +19,7 @@ calendar as (
 )
 
 select
-    subscriptions.customer_key,
+    subscriptions.customer_number,
     subscriptions.subscription_id,
     subscriptions.currency_code,
     subscriptions.monthly_amount,
@@ -33,7 +33,7 @@ select
     customers.acquisition_channel,
     customers.source_system
 from subscriptions
-inner join customers on subscriptions.customer_key = customers.customer_key
+inner join customers on subscriptions.customer_number = customers.customer_number
 inner join calendar as calendar_from on subscriptions.started_on = calendar_from.calendar_on
 left join calendar as calendar_to
     on

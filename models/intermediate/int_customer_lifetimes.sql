@@ -36,7 +36,7 @@ windows as (
 ordered as (
 
     select
-        orders.customer_key,
+        orders.customer_number,
         min(orders.ordered_on) as first_order_on,
         max(orders.ordered_on) as last_order_on,
         count(*) as orders,
@@ -45,14 +45,14 @@ ordered as (
         sum(case when orders.ordered_on >= windows.window_from then orders.net_amount else 0 end) as window_revenue
     from orders
     cross join windows
-    group by orders.customer_key
+    group by orders.customer_number
 
 ),
 
 active as (
 
     select
-        intervals.customer_key,
+        intervals.customer_number,
         sum({{ active_days('intervals.active_from', 'intervals.active_to') }}) as active_days,
         sum(
             {{ active_days_since('windows.window_from', 'intervals.active_from', 'intervals.active_to') }}
@@ -60,14 +60,14 @@ active as (
         max(intervals.active_to) as last_active_on
     from intervals
     cross join windows
-    group by intervals.customer_key
+    group by intervals.customer_number
 
 )
 
 select
 
     ---------- ids
-    customers.customer_key,
+    customers.customer_number,
 
     ---------- text
     customers.source_system,
@@ -90,10 +90,10 @@ select
     coalesce(active.window_active_days, 0) as window_active_days,
 
     ---------- booleans
-    active.customer_key is not null as is_ever_active,
+    active.customer_number is not null as is_ever_active,
     coalesce(active.last_active_on = as_of.as_of_date, false) as is_active
 
 from customers
 cross join as_of
-left join ordered on customers.customer_key = ordered.customer_key
-left join active on customers.customer_key = active.customer_key
+left join ordered on customers.customer_number = ordered.customer_number
+left join active on customers.customer_number = active.customer_number

@@ -13,7 +13,7 @@ as_of as (
 )
 
 select
-    orders.customer_key,
+    orders.customer_number,
     orders.order_id,
     orders.ordered_on,
     orders.net_amount

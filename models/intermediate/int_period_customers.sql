@@ -22,7 +22,7 @@ calendar as (
 arrivals as (
 
     select
-        customer_key,
+        customer_number,
         period_grain,
         first_period as period_number,
         case when first_period = first_active_period then 1 else 0 end as customers_new,
@@ -37,7 +37,7 @@ arrivals as (
 departures as (
 
     select
-        customer_key,
+        customer_number,
         period_grain,
         last_period + 1 as period_number,
         0 as customers_new,
@@ -53,7 +53,7 @@ departures as (
 passing as (
 
     select
-        customer_key,
+        customer_number,
         period_grain,
         first_active_period as period_number,
         0 as customers_new,
@@ -61,7 +61,7 @@ passing as (
         0 as customers_lost,
         1 as customers_passing
     from stays
-    group by customer_key, period_grain, first_active_period
+    group by customer_number, period_grain, first_active_period
     having min(coalesce(first_period, first_active_period + 1)) > first_active_period
 
 ),
@@ -90,7 +90,7 @@ counted as (
         sum(events.customers_lost) as customers_lost,
         sum(events.customers_passing) as customers_passing
     from events
-    inner join customers on events.customer_key = customers.customer_key
+    inner join customers on events.customer_number = customers.customer_number
     group by
         events.period_grain,
         events.period_number,

@@ -18,15 +18,16 @@ calendar as (
 
 ),
 
+-- a run without a close has no last period, but its first one counts as the first activity
 runs as (
 
     select
-        intervals.customer_key,
+        intervals.customer_number,
         calendar_from.period_grain,
         calendar_from.period_number as first_period,
         case
             when intervals.active_to >= calendar_to.close_on then calendar_to.period_number
-            else calendar_to.period_number - 1
+            when calendar_from.period_number < calendar_to.period_number then calendar_to.period_number - 1
         end as last_period
     from intervals
     inner join calendar as calendar_from on intervals.active_from = calendar_from.calendar_on
@@ -37,70 +38,59 @@ runs as (
 
 ),
 
--- the period of the first activity, even if it contains no close
-firsts as (
+-- the last period of the runs before each, and of all
+looked_back as (
 
     select
-        customer_key,
+        customer_number,
         period_grain,
-        min(first_period) as first_active_period
+        first_period,
+        last_period,
+        max(last_period) over (
+            partition by customer_number, period_grain
+            order by first_period, last_period
+            rows between unbounded preceding and 1 preceding
+        ) as last_period_before,
+        max(last_period) over (
+            partition by customer_number, period_grain
+            order by first_period, last_period
+            rows between unbounded preceding and unbounded following
+        ) as last_period_of_all,
+        min(first_period) over (
+            partition by customer_number, period_grain
+            order by first_period, last_period
+            rows between unbounded preceding and unbounded following
+        ) as first_active_period
     from runs
-    group by customer_key, period_grain
 
 ),
 
-marked as (
+openings as (
 
-    select
-        *,
-        case
-            when
-                first_period = lag(last_period) over (
-                    partition by customer_key, period_grain
-                    order by first_period
-                ) + 1
-                then 0
-            else 1
-        end as opens_stay
-    from runs
-    where first_period <= last_period
-
-),
-
-numbered as (
-
-    select
-        *,
-        sum(opens_stay) over (
-            partition by customer_key, period_grain
-            order by first_period
-            rows between unbounded preceding and current row
-        ) as stay_number
-    from marked
-
-),
-
-stays as (
-
-    select
-        customer_key,
-        period_grain,
-        stay_number,
-        min(first_period) as first_period,
-        max(last_period) as last_period
-    from numbered
-    group by customer_key, period_grain, stay_number
+    select *
+    from looked_back
+    where last_period is not null and coalesce(first_period > last_period_before + 1, true)
 
 )
 
 select
-    firsts.customer_key,
-    firsts.period_grain,
-    firsts.first_active_period,
-    stays.first_period,
-    stays.last_period
-from firsts
-left join stays
-    on
-        firsts.customer_key = stays.customer_key
-        and firsts.period_grain = stays.period_grain
+    customer_number,
+    period_grain,
+    first_active_period,
+    first_period,
+    -- up to the last period before the next stay
+    coalesce(
+        lead(last_period_before) over (partition by customer_number, period_grain order by first_period),
+        last_period_of_all
+    ) as last_period
+from openings
+union all
+-- customers who were never active at a close
+select distinct
+    customer_number,
+    period_grain,
+    first_active_period,
+    cast(null as bigint) as first_period,
+    cast(null as bigint) as last_period
+from looked_back
+where last_period_of_all is null

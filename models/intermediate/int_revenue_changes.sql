@@ -17,13 +17,13 @@ period_rates as (
 changed_customers as (
 
     select
-        customer_key,
+        customer_number,
         period_grain,
         begins_in as period_number
     from contracts
     union
     select
-        customer_key,
+        customer_number,
         period_grain,
         ends_in as period_number
     from contracts
@@ -35,7 +35,7 @@ changed_customers as (
 valued as (
 
     select
-        changed_customers.customer_key,
+        changed_customers.customer_number,
         changed_customers.period_grain,
         changed_customers.period_number,
         contracts.begins_in,
@@ -50,7 +50,7 @@ valued as (
     from changed_customers
     inner join contracts
         on
-            changed_customers.customer_key = contracts.customer_key
+            changed_customers.customer_number = contracts.customer_number
             and changed_customers.period_grain = contracts.period_grain
     left join period_rates
         on
@@ -64,7 +64,7 @@ valued as (
 customer_amounts as (
 
     select
-        customer_key,
+        customer_number,
         period_grain,
         period_number,
         country,
@@ -85,7 +85,7 @@ customer_amounts as (
         ) as amount_at_end
     from valued
     group by
-        customer_key,
+        customer_number,
         period_grain,
         period_number,
         country,

@@ -13,7 +13,7 @@ as_of as (
 )
 
 select
-    subscriptions.customer_key,
+    subscriptions.customer_number,
     subscriptions.source_system,
     subscriptions.subscription_id,
     subscriptions.currency_code,

@@ -22,7 +22,7 @@ intervals as (
 members as (
 
     select
-        customer_key,
+        customer_number,
         {{ first_day_of('month', 'first_order_on') }} as cohort_month,
         as_of_date
     from lifetimes
@@ -75,11 +75,11 @@ ordering as (
     select
         members.cohort_month,
         {{ months_between('members.cohort_month', 'orders.ordered_on') }} as months_since,
-        count(distinct orders.customer_key) as customers_ordering,
+        count(distinct orders.customer_number) as customers_ordering,
         count(*) as orders,
         sum(orders.net_amount) as revenue
     from orders
-    inner join members on orders.customer_key = members.customer_key
+    inner join members on orders.customer_number = members.customer_number
     group by members.cohort_month, {{ months_between('members.cohort_month', 'orders.ordered_on') }}
 
 ),
@@ -96,7 +96,7 @@ runs as (
             else 1
         end as last_month
     from intervals
-    inner join members on intervals.customer_key = members.customer_key
+    inner join members on intervals.customer_number = members.customer_number
 
 ),
 

@@ -28,7 +28,7 @@ in_periods as (
         answers.channel,
         {{ nps_group('answers.score') }} as nps_group,
         {{ is_answer_used(
-            customer_key='answers.customer_key',
+            customer_number='answers.customer_number',
             period=['calendar.period_grain', 'calendar.period_start'],
             responded_at='answers.responded_at',
             response_id='answers.response_id',

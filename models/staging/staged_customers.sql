@@ -21,6 +21,7 @@ select
     ---------- ids
     source_system,
     customer_id,
+    {{ row_id() }} as customer_number,
 
     ---------- text
     email,

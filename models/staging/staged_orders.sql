@@ -34,7 +34,7 @@ select
     sources.source_system,
     sources.order_id,
     sources.customer_id,
-    known_customers.customer_id as known_customer_id,
+    known_customers.customer_number,
 
     ---------- text
     sources.status,
@@ -43,12 +43,14 @@ select
     ---------- numbers
     sources.amount,
     sources.refunded_amount,
-    {{ rate_in_force('sources.currency_code', 'daily_rates.rate_to_reporting') }} as rate_to_reporting,
 
     ---------- times
     sources.ordered_at,
     sources.ordered_on,
-    known_customers.signed_up_at as customer_signed_up_at,
+
+    ---------- what rules need to know
+    sources.ordered_at < known_customers.signed_up_at as is_before_sign_up,
+    {{ rate_in_force('sources.currency_code', 'daily_rates.rate_to_reporting') }} is not null as has_rate,
 
     ---------- what could not be cast
     sources._uncast_amount,

@@ -33,18 +33,20 @@ select
     sources.source_system,
     sources.subscription_id,
     sources.customer_id,
-    known_customers.customer_id as known_customer_id,
+    known_customers.customer_number,
 
     ---------- text
     sources.currency_code,
 
     ---------- numbers
     sources.monthly_amount,
-    {{ rate_in_force('sources.currency_code', 'daily_rates.rate_to_reporting') }} as rate_to_reporting,
 
     ---------- times
     sources.started_on,
     sources.ended_on,
+
+    ---------- what rules need to know
+    {{ rate_in_force('sources.currency_code', 'daily_rates.rate_to_reporting') }} is not null as has_rate,
 
     ---------- what could not be cast
     sources._uncast_monthly_amount,

@@ -31,7 +31,7 @@ select
     sources.source_system,
     sources.response_id,
     sources.customer_id,
-    known_customers.customer_id as known_customer_id,
+    known_customers.customer_number,
 
     ---------- text
     sources.survey_type,
@@ -47,7 +47,9 @@ select
     ---------- times
     sources.responded_at,
     sources.responded_on,
-    known_customers.signed_up_at as customer_signed_up_at,
+
+    ---------- what rules need to know
+    sources.responded_at < known_customers.signed_up_at as is_before_sign_up,
 
     ---------- what could not be cast
     sources._uncast_score,

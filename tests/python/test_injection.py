@@ -346,7 +346,7 @@ def test_a_build_takes_names_and_data_as_they_are(tmp_path):
         found = rows_of(
             con,
             "select customer_id, currency_code, country from clean.clean_orders"
-            " inner join clean.clean_customers using (customer_key, customer_id)",
+            " inner join clean.clean_customers using (customer_number, customer_id)",
         )
         assert {id_ for id_ in ids if dict.fromkeys(found[0], id_) in found} == set(ids)
     with duckdb.connect(run.published, read_only=True) as con:
