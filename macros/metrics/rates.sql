@@ -30,12 +30,39 @@
     {{ each_day('rate_spans', ['source_system', 'currency_code', 'rate_to_reporting'], 'first_on', 'last_on') }}
 {%- endmacro %}
 
-{# The last day that staged rows need a rate for, by the clock of the run: what is later will be left out. #}
+{#
+    Select: one row per source system and currency that has a rate, with the first day that has one. The reporting
+    currency always has one.
+#}
+{% macro first_rates(rates) -%}
+    select
+        source_system,
+        currency_code,
+        min(rate_date) as first_rate_on
+    from (
+        select
+            source_system,
+            currency_code,
+            rate_date
+        from {{ rates }}
+        where rate_to_reporting is not null
+        {%- for source in enabled_sources() %}
+        union all
+        select
+            '{{ source }}' as source_system,
+            '{{ setting("reporting_currency") }}' as currency_code,
+            cast('0001-01-01' as date) as rate_date
+        {%- endfor %}
+    ) as rates
+    group by source_system, currency_code
+{%- endmacro %}
+
+{# The last day that rows need a rate for, by the clock of the run: what is later was left out. #}
 {% macro last_rate_day() -%}
     {{ add_days('cast(' ~ run_started_at_utc() ~ ' as date)', 1) }}
 {%- endmacro %}
 
-{# The day whose rate a staged row has. #}
+{# The day whose rate a row has. #}
 {% macro rate_day(day) -%}
     case when {{ day }} > {{ last_rate_day() }} then {{ last_rate_day() }} else {{ day }} end
 {%- endmacro %}

@@ -21,9 +21,9 @@ known_customers as (
 
 ),
 
-daily_rates as (
+first_rates as (
 
-    {{ daily_rates(ref('staged_exchange_rates'), last_rate_day()) }}
+    {{ first_rates(ref('staged_exchange_rates')) }}
 
 )
 
@@ -46,7 +46,7 @@ select
     sources.ended_on,
 
     ---------- what rules need to know
-    {{ rate_in_force('sources.currency_code', 'daily_rates.rate_to_reporting') }} is not null as has_rate,
+    coalesce(sources.started_on >= first_rates.first_rate_on, false) as has_rate,
 
     ---------- what could not be cast
     sources._uncast_monthly_amount,
@@ -62,8 +62,7 @@ left join known_customers
     on
         sources.source_system = known_customers.source_system
         and sources.customer_id = known_customers.customer_id
-left join daily_rates
+left join first_rates
     on
-        sources.source_system = daily_rates.source_system
-        and sources.currency_code = daily_rates.currency_code
-        and {{ rate_day('sources.started_on') }} = daily_rates.day_on
+        sources.source_system = first_rates.source_system
+        and sources.currency_code = first_rates.currency_code
