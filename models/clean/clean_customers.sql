@@ -25,3 +25,4 @@ select
     signed_up_on
 
 from remaining
+where {{ while_gate_is_open() }}

@@ -20,3 +20,4 @@ select
     rate_date
 
 from staged
+where {{ while_gate_is_open() }}

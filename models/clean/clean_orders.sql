@@ -54,3 +54,4 @@ select
     ordered_on
 
 from filled
+where {{ while_gate_is_open() }}

@@ -38,3 +38,4 @@ left join daily_rates
         remaining.source_system = daily_rates.source_system
         and remaining.currency_code = daily_rates.currency_code
         and {{ rate_day('remaining.started_on') }} = daily_rates.day_on
+where {{ while_gate_is_open() }}

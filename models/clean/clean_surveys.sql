@@ -31,3 +31,4 @@ select
     responded_on
 
 from remaining
+where {{ while_gate_is_open() }}

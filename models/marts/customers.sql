@@ -6,9 +6,9 @@ lifetimes as (
 
 ),
 
-customers as (
+keys as (
 
-    select * from {{ ref('clean_customers') }}
+    select * from {{ ref('int_customer_keys') }}
 
 ),
 
@@ -21,7 +21,7 @@ last_answers as (
 select
 
     ---------- ids
-    customers.customer_key,
+    keys.customer_key,
 
     ---------- text
     lifetimes.source_system,
@@ -48,5 +48,5 @@ select
     lifetimes.last_order_on
 
 from lifetimes
-inner join customers on lifetimes.customer_number = customers.customer_number
+inner join keys on lifetimes.customer_number = keys.customer_number
 left join last_answers on lifetimes.customer_number = last_answers.customer_number

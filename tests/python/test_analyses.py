@@ -38,15 +38,16 @@ def shop(demo_build):
     """Return the demo shop's models in a database that bears the name of the compiled SQL's."""
     assert demo_build.exit_code == 0, demo_build.output
     with duckdb.connect(":memory:") as con:
-        con.execute(f"attach '{demo_build.warehouse}' as demo (read_only)")
-        for schema in ("intermediate", "marts"):
+        # Under the name that its views refer to.
+        con.execute(f"attach '{demo_build.warehouse}' as loyalty (read_only)")
+        for schema in ("clean", "intermediate", "marts"):
             con.execute(f"create schema {schema}")
             for (table,) in con.execute(
-                "select table_name from duckdb_tables() where database_name = 'demo' "
-                "and schema_name = ?",
+                "select table_name from information_schema.tables"
+                " where table_catalog = 'loyalty' and table_schema = ?",
                 [schema],
             ).fetchall():
-                con.execute(f"create view {schema}.{table} as from demo.{schema}.{table}")
+                con.execute(f"create view {schema}.{table} as from loyalty.{schema}.{table}")
         yield con
 
 
@@ -266,8 +267,9 @@ def test_random_worlds(project, random_seed, chosen):
                 dimension = [*chosen["segment_dimensions"], "all"][0]
                 rows += assert_reconciled(project, con, chosen, grain, dimension, most=12)
             order_days = con.execute(
-                "select customer_number, list(ordered_on - date '0001-01-01' + 1 order by ordered_on) "
-                "from intermediate.int_orders group by all"
+                "select customer_number,"
+                " list(ordered_on - date '0001-01-01' + 1 order by ordered_on)"
+                " from intermediate.int_orders group by all"
             ).fetchall()
             contracts = con.execute(
                 "select customer_number, min(started_on) - date '0001-01-01' + 1 "

@@ -71,7 +71,7 @@ MUTATIONS = (
     Mutation(
         "The previous row is taken for the previous month, so gaps are ignored",
         "models/intermediate/int_period_stays.sql",
-        (("first_period = lag(last_period)", "first_period > lag(last_period)"),),
+        (("first_period > last_period_before + 1", "first_period < last_period_before + 1"),),
         "int_period_stays::lapse_and_return_across_a_close_is_two_stays",
     ),
     # --- answers

@@ -1,11 +1,16 @@
-"""A source system that somebody adds to the project, as CONTRIBUTING.md describes it."""
+"""Sources, and a source system that somebody adds to the project, as CONTRIBUTING.md says."""
 
 from __future__ import annotations
 
-import duckdb
+import ast
+import re
 
+import duckdb
+import yaml
+
+from customer_loyalty.contract import FILE
 from faults import clean
-from warehouse import copy_project, run_dbt, write_csv
+from warehouse import PROJECT, copy_project, run_dbt, write_csv
 
 ENTRY = "'demo': entities(),"
 FILES = {
@@ -86,3 +91,17 @@ def test_an_added_system_is_read_only_where_sources_names_it(tmp_path):
             "select source_system, count(*), sum(orders) from marts.customers group by all"
         ).fetchall()
     assert found == [("acme", 30, 300)]
+
+
+def test_staged_models_have_the_types_of_the_contract():
+    """They repeat them, because the contract can't be read in unit tests."""
+    [source] = yaml.safe_load(FILE.read_text("utf-8"))["sources"]
+    for table in source["tables"]:
+        entity = table["name"].removeprefix("raw_")
+        sql = (PROJECT / "models" / "staging" / f"staged_{entity}.sql").read_text("utf-8")
+        [columns] = re.findall(rf"union_sources\('{entity}', ({{.*?}})\)", sql, re.DOTALL)
+        expected = {
+            column["name"]: column["data_type"].replace("varchar", "text")
+            for column in table["columns"]
+        }
+        assert ast.literal_eval(columns) == expected, entity

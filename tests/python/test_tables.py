@@ -115,8 +115,8 @@ def query(run: DbtRun, sql: str) -> list[dict]:
 # --- values ----------------------------------------------------------------------------------
 
 WITH, WITHOUT = "timestamp with time zone", "timestamp without time zone"
-# A type, a value of it, and what staging makes of it: a value of which type of the contract. None is
-# a value that can't be cast, whose text is kept; EMPTY is no value at all.
+# A type, a value of it, and what staging makes of it: a value of which type of the contract. None
+# is a value that can't be cast, whose text is kept; EMPTY is no value at all.
 EMPTY = ""
 VALUES = (
     (WITH, "2025-01-31 08:00:00.25+05:30", "timestamp", "2025-01-31 02:30:00.25"),
