@@ -10,7 +10,7 @@ remaining as (
 select
 
     ---------- ids
-    -- an anonymous response has no customer_id, hence no key
+    -- an anonymous response has no customer, hence no number
     customer_number,
     source_system,
     response_id,
@@ -18,7 +18,6 @@ select
 
     ---------- text
     survey_type,
-    coalesce(channel, 'unknown') as channel,
     language_code,
 
     ---------- numbers
@@ -28,7 +27,10 @@ select
 
     ---------- times
     responded_at,
-    responded_on
+    responded_on,
+
+    ---------- segments
+    coalesce(channel, 'unknown') as channel
 
 from remaining
 where {{ while_gate_is_open() }}

@@ -98,8 +98,8 @@ openings as (
 
 select
     customer_number,
-    row_number() over (partition by customer_number order by active_from) as interval_number,
     active_from,
+    row_number() over (partition by customer_number order by active_from) as interval_number,
     -- up to the last active day before the next interval
     coalesce(
         lead(active_to_before) over (partition by customer_number order by active_from), last_active_to

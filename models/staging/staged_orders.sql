@@ -48,10 +48,6 @@ select
     sources.ordered_at,
     sources.ordered_on,
 
-    ---------- what rules need to know
-    sources.ordered_at < known_customers.signed_up_at as is_before_sign_up,
-    coalesce(sources.ordered_on >= first_rates.first_rate_on, false) as has_rate,
-
     ---------- what could not be cast
     sources._uncast_amount,
     sources._uncast_refunded_amount,
@@ -59,7 +55,11 @@ select
 
     ---------- origin
     sources._source_file,
-    sources._source_row
+    sources._source_row,
+
+    ---------- what rules need to know
+    sources.ordered_at < known_customers.signed_up_at as is_before_sign_up,
+    coalesce(sources.ordered_on >= first_rates.first_rate_on, false) as has_rate
 
 from sources
 left join known_customers

@@ -45,9 +45,6 @@ select
     sources.started_on,
     sources.ended_on,
 
-    ---------- what rules need to know
-    coalesce(sources.started_on >= first_rates.first_rate_on, false) as has_rate,
-
     ---------- what could not be cast
     sources._uncast_monthly_amount,
     sources._uncast_started_on,
@@ -55,7 +52,10 @@ select
 
     ---------- origin
     sources._source_file,
-    sources._source_row
+    sources._source_row,
+
+    ---------- what rules need to know
+    coalesce(sources.started_on >= first_rates.first_rate_on, false) as has_rate
 
 from sources
 left join known_customers

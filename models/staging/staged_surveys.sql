@@ -48,9 +48,6 @@ select
     sources.responded_at,
     sources.responded_on,
 
-    ---------- what rules need to know
-    sources.responded_at < known_customers.signed_up_at as is_before_sign_up,
-
     ---------- what could not be cast
     sources._uncast_score,
     sources._uncast_scale_min,
@@ -59,7 +56,10 @@ select
 
     ---------- origin
     sources._source_file,
-    sources._source_row
+    sources._source_row,
+
+    ---------- what rules need to know
+    sources.responded_at < known_customers.signed_up_at as is_before_sign_up
 
 from sources
 left join known_customers
