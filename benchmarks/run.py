@@ -43,7 +43,7 @@ def main(orders: int) -> int:
     began = time.monotonic()
     with (HOME / "build.log").open("w") as log:
         build = subprocess.Popen(
-            [*command, "--raw-data", str(data)],
+            command,
             cwd=PROJECT,
             env=environment,
             stdout=log,

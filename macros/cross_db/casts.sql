@@ -69,7 +69,7 @@
         case
             when {{ matches(text, pattern) }}
                 then cast({{ text }} as decimal({{ precision }}, {{ scale }}))
-            when {{ matches(text, '[+-]?[0-9]*[.][0-9]+') }} and length(ltrim(replace({{ text }}, '.', ''), '+-0')) >= 16
+            when {{ matches(text, '[+-]?[0-9]*[.][0-9]+') }} and length(trim(leading '+-0' from replace({{ text }}, '.', ''))) >= 16
                 then {{ nearest_decimal(number_of_text(text), precision, scale) }}
         end as decimal({{ precision }}, {{ scale }})
     )
