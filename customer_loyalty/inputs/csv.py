@@ -97,8 +97,8 @@ def _count_rows(con: DuckDBPyConnection, path: Path, table: str, fields: int) ->
     faults: list[tuple[str, str]] = []
     for kind, numbers in rejects:
         rule, found = REJECTED[kind]
-        row = f"row {numbers[0]}" if len(numbers) == 1 else f"rows {first_names(numbers)}"
-        faults += fault(rule, path, f"{row}: {found.format(fields=fields)}").broken
+        place = f"row{'s' if len(numbers) > 1 else ''} {first_names([*map(str, numbers)])}"
+        faults += fault(rule, path, f"{place}: {found.format(fields=fields)}").broken
     if faults:
         raise FileFault(*faults)
     return int(rows)

@@ -42,9 +42,10 @@ def files_query(con: DuckDBPyConnection, folder: str | None, name: str) -> str:
     broken: list[tuple[str, str]] = []
     for path in find_files(folder, name):
         try:
-            with _refusing(path):
+            # On a connection of its own: an error would end the transaction of the build.
+            with _refusing(path), con.cursor() as reader:
                 source_file = path.relative_to(_expand(folder or "")).as_posix()
-                sources.append(_source(con, path, source_file, name))
+                sources.append(_source(reader, path, source_file, name))
         except FileFault as error:
             broken += error.broken
     if broken:
@@ -210,6 +211,8 @@ def _refusing(path: Path) -> Iterator[None]:
 def _explained(path: Path, error: str) -> FileFault | None:
     """A fault for DuckDB's message, without the line it quotes, which may hold personal data."""
     if re.search("out of memory|no space left|interrupt", error, re.IGNORECASE):
+        return None
+    if path.suffix.lower() != ".parquet":
         return None
     if "Invalid string encoding" in error:
         return fault("file_is_utf_8", path, "has text that is not UTF-8.")

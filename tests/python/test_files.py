@@ -563,6 +563,11 @@ REFUSED = {
         "row 3: fewer fields than the header, which has 3.",
         content(RATES + f"Maria,{PERSONAL}\n"),
     ),
+    "two rows too short": Refused(
+        "row_has_as_many_fields_as_header",
+        "rows 3, 5: fewer fields than the header, which has 3.",
+        content(RATES + f"Maria,{PERSONAL}\n" + ROW + "a,b\n"),
+    ),
     "row too short, after quoted and blank lines": Refused(
         "row_has_as_many_fields_as_header", "row 6:", content(HEADER + '\na,"b\n\n",c\n\n\na\n')
     ),
@@ -697,6 +702,18 @@ def test_all_faults_of_an_input_are_reported_at_once(tmp_path):
     assert [rule for rule, _ in fault.value.broken] == rules
     for line, number, rule in zip(str(fault.value).splitlines(), (1, 3, 4), rules, strict=True):
         assert f"/{number}.csv: " in line and line.endswith(f"[{rule}]")
+
+
+def test_faults_do_not_end_the_transaction_of_a_build(tmp_path):
+    """Nor hide one another: DuckDB refuses all further statements after an error."""
+    mixed = RATES + ROW.strip() + "\r\n"
+    files(**{f"{NAME}/{number}.csv": mixed for number in (1, 2)})(tmp_path)
+    with duckdb.connect(":memory:") as con:
+        con.execute("begin")
+        with pytest.raises(FileFault) as fault:
+            land(con, str(tmp_path), NAME)
+        assert con.execute("select 1").fetchall() == [(1,)]
+    assert [rule for rule, _ in fault.value.broken] == ["lines_end_alike"] * 2
 
 
 AS_NOBODY = """
