@@ -54,23 +54,20 @@ subscriptions as (
 
 ),
 
-numbers as (
+keys as (
 
-    select
-        customer_number,
-        customer_key
-    from {{ ref('clean_customers') }}
+    select * from {{ ref('int_customer_keys') }}
 
 ),
 
 customers as (
 
     select
-        numbers.customer_number,
+        keys.customer_number,
         customers.customer_key,
         {{ "'all'" if given.dimension == 'all' else 'customers.' ~ given.dimension }} as segment
     from {{ ref('customers') }} as customers
-    inner join numbers on customers.customer_key = numbers.customer_key
+    inner join keys on customers.customer_key = keys.customer_key
 
 ),
 

@@ -15,6 +15,7 @@ from typing import Any
 from customer_loyalty.contract import INPUTS
 from customer_loyalty.engine import PUBLISHED_SCHEMAS, Engine, Row
 from customer_loyalty.errors import PublishFault, Refusal
+from customer_loyalty.inputs.source import SOURCE_FILE, SOURCE_ROW
 
 COMMAND = "LOYALTY_COMMAND"
 """The environment variable that tells the project that Python models can run."""
@@ -31,7 +32,7 @@ SPARK_CLIENT = "client.json"
 
 def landed_columns(name: str) -> dict[str, str]:
     """The columns of an input as read from files, with their types."""
-    return dict.fromkeys(INPUTS[name], "text") | {"_source_file": "text", "_source_row": "bigint"}
+    return dict.fromkeys((*INPUTS[name], SOURCE_FILE), "text") | {SOURCE_ROW: "bigint"}
 
 
 def check_working_schema(schema: str) -> None:

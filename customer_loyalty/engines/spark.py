@@ -45,11 +45,11 @@ from customer_loyalty.engines.servers import (
     check_published_tables,
     check_raw_schema,
     check_working_schema,
+    landed_columns,
     run_models_with,
 )
 from customer_loyalty.errors import PublishFault, Refusal
 from customer_loyalty.inputs.files import land
-from customer_loyalty.inputs.source import SOURCE_FILE, SOURCE_ROW
 from customer_loyalty.lock import locked
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
 """Settings without which numbers would differ."""
-TYPES = {"varchar": "string"}
+TYPES = {"varchar": "string", "text": "string"}
 """Types with another name in Spark."""
 KEPT = re.compile("published_[0-9a-f]{8}(_[0-9a-f]{4}){3}_[0-9a-f]{12}")
 """The schemas of published sets, named after their builds. Other schemas are not touched."""
@@ -174,8 +174,7 @@ class SparkEngine(Engine):
 
     def land(self, raw_data: str | None, name: str) -> None:
         if not raw_data:
-            columns = dict.fromkeys((*INPUTS[name], SOURCE_FILE), "varchar")
-            self.create_table("not_landed", columns | {SOURCE_ROW: "bigint"})
+            self.create_table("not_landed", landed_columns(name))
             self.model_from("not_landed")
             return
         with duckdb.connect() as con:

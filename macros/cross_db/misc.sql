@@ -280,3 +280,8 @@
         ))) * exp(-least({{ x }} * {{ x }}, 700))
     )
 {%- endmacro %}
+
+{# Whether dbt build or dbt run renders a model: only then does what is in the database matter. #}
+{% macro is_model_run() -%}
+    {{ return(execute and flags.WHICH in ['build', 'run'] and model.resource_type == 'model') }}
+{%- endmacro %}

@@ -110,7 +110,7 @@
 
 {% macro duckdb__while_gate_is_open() -%}
     {%- set results, summary = none, none -%}
-    {%- if is_delivery_read() -%}
+    {%- if is_model_run() -%}
         {%- set results, summary = quality_relation('gx_validation_results'), quality_relation('input_summary') -%}
     {%- endif -%}
     {%- if results is none or summary is none -%}

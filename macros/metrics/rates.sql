@@ -62,9 +62,16 @@
     {{ add_days('cast(' ~ run_started_at_utc() ~ ' as date)', 1) }}
 {%- endmacro %}
 
-{# The day whose rate a row has. #}
-{% macro rate_day(day) -%}
-    case when {{ day }} > {{ last_rate_day() }} then {{ last_rate_day() }} else {{ day }} end
+{# A left join: to each row of a relation that of daily_rates for its currency and day; last_rate_day at the latest. #}
+{% macro left_join_daily_rates(relation, day) -%}
+    left join daily_rates
+        on
+            {{ relation }}.source_system = daily_rates.source_system
+            and {{ relation }}.currency_code = daily_rates.currency_code
+            and case
+                when {{ relation }}.{{ day }} > {{ last_rate_day() }} then {{ last_rate_day() }}
+                else {{ relation }}.{{ day }}
+            end = daily_rates.day_on
 {%- endmacro %}
 
 {# The exchange rate of a currency, where a row of daily_rates has `rate`; that of the reporting currency itself is 1. #}

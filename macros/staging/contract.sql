@@ -24,11 +24,6 @@
     {{ return((graph.sources or {}).get('source.customer_loyalty.tables.raw_' ~ entity, {'columns': {}, 'config': {'meta': {}}})) }}
 {%- endmacro %}
 
-{# The columns of an input, in the order of the contract. #}
-{% macro contract_columns(entity) -%}
-    {{ return(contract(entity).columns | list) }}
-{%- endmacro %}
-
 {# The columns of an input with a mark in the contract: key (together unique within a source system) or personal. #}
 {% macro columns_with(entity, mark) -%}
     {%- set marked = [] -%}

@@ -4,22 +4,17 @@
 -#}
 
 {#
-    The types of the columns of a delivered relation, by name; none where it does not exist. Only models of dbt build
-    and dbt run look: anywhere else, as in unit tests, every column is taken for text.
+    The types of the columns of a delivered relation, by name; none where it does not exist. Only models that are run
+    look: anywhere else, as in unit tests, every column is taken for text.
 #}
 {% macro delivered_types(relation) -%}
     {%- set types = {} -%}
-    {%- if is_delivery_read() -%}
+    {%- if is_model_run() -%}
         {%- for column in columns_of_table(relation) -%}
             {%- do types.update({column.name: column.dtype | lower}) -%}
         {%- endfor -%}
     {%- endif -%}
     {{ return(types) }}
-{%- endmacro %}
-
-{# Whether delivered relations are looked at. #}
-{% macro is_delivery_read() -%}
-    {{ return(execute and flags.WHICH in ['build', 'run'] and model.resource_type == 'model') }}
 {%- endmacro %}
 
 {#
@@ -34,7 +29,7 @@
     {%- if '_source_file' in types and '_source_row' in types -%}
         {%- set file, row = value_as_text('_source_file', types['_source_file']), 'cast(_source_row as bigint)' -%}
     {%- endif -%}
-    {%- if types or not is_delivery_read() -%}
+    {%- if types or not is_model_run() -%}
         {{ return(typed_rows('tables', relation, types, columns, file, row)) }}
     {%- elif is_required_input(entity) -%}
         {%- do exceptions.raise_compiler_error(name ~ ': table or view not found.') -%}

@@ -20,11 +20,7 @@ filled as (
         cast(coalesce(remaining.refunded_amount, 0) as decimal(18, 4)) as refunded,
         {{ rate_in_force('remaining.currency_code', 'daily_rates.rate_to_reporting') }} as rate_to_reporting
     from remaining
-    left join daily_rates
-        on
-            remaining.source_system = daily_rates.source_system
-            and remaining.currency_code = daily_rates.currency_code
-            and {{ rate_day('remaining.ordered_on') }} = daily_rates.day_on
+    {{ left_join_daily_rates('remaining', 'ordered_on') }}
 
 )
 

@@ -33,9 +33,5 @@ select
     remaining.ended_on
 
 from remaining
-left join daily_rates
-    on
-        remaining.source_system = daily_rates.source_system
-        and remaining.currency_code = daily_rates.currency_code
-        and {{ rate_day('remaining.started_on') }} = daily_rates.day_on
+{{ left_join_daily_rates('remaining', 'started_on') }}
 where {{ while_gate_is_open() }}

@@ -329,11 +329,7 @@ values_with_rates as (
         values_of_days.amount,
         {{ rate_in_force('values_of_days.currency_code', 'daily_rates.rate_to_reporting') }} as rate_to_reporting
     from values_of_days
-    left join daily_rates
-        on
-            values_of_days.source_system = daily_rates.source_system
-            and values_of_days.currency_code = daily_rates.currency_code
-            and {{ rate_day('values_of_days.ordered_on') }} = daily_rates.day_on
+    {{ left_join_daily_rates('values_of_days', 'ordered_on') }}
 
 ),
 
